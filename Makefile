@@ -1,0 +1,42 @@
+# make demo: everything on this machine, no credentials. make test: all checks. make setup: only the environment.
+PYTHON ?= python3
+BIN := .venv/bin
+SHELL := /bin/bash
+
+.PHONY: demo test setup check lint types imports unit lock clean
+
+demo: setup
+	$(BIN)/audit-bot demo
+
+test: setup lint types imports unit
+
+setup: .venv/.made
+
+# Made again only when the lock changes. The stamp is written last, so a broken-off set-up starts over.
+.venv/.made: requirements.lock
+	rm -rf .venv
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup
+	$(BIN)/mypy
+
+imports: setup
+	$(BIN)/lint-imports
+
+unit: setup
+	$(BIN)/pytest -n 2 --dist worksteal --cov --cov-report=term:skip-covered -q
+
+# Needs uv. Hashes only: no lock format that records addresses.
+lock:
+	uv pip compile --universal --python-version 3.11 --extra dev --generate-hashes --no-annotate \
+	  --no-emit-index-url --no-header pyproject.toml -o requirements.lock
+
+clean:
+	rm -rf .venv data .pytest_cache .mypy_cache .ruff_cache .coverage*

@@ -1,0 +1,1 @@
+"""Facts, rules and forest over columns of events: findings."""

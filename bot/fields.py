@@ -1,0 +1,55 @@
+"""The catalogue of what can be asked of an event: its own fields, and the facts derived from all events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["text", "number", "bool"]
+
+
+@dataclass(frozen=True)
+class Field:
+    """One name usable in rules, `/audit`, SQL, CSV and docs. `values` lists the possible texts where they are closed."""
+
+    name: str
+    kind: Kind
+    meaning: str
+    values: tuple[str, ...] = ()
+
+
+ACTOR_KINDS = ("person", "key", "webhook", "none")
+ACTOR_TYPES = ("API_KEY", "PERSONAL_API_KEY", "OAUTH2", "BACKSTAGE", "ANONYMOUS")
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+LEARNING_DAYS = 14  # every *_new fact is unknown for so long after the first event of the log
+
+EVENT_FIELDS = (
+    Field("time", "text", "when it happened, ISO 8601 in UTC"),
+    Field("action", "text", "CREATE, UPDATE, DELETE or READ; any other word that the portal sends is kept"),
+    Field("actor", "text", "who: an e-mail address, the name of an API key, a webhook; missing for automatic changes"),
+    Field("ip", "text", "the address the request came from; may be missing"),
+    Field("object", "text", "what was changed"),
+    Field("type", "text", "the kind of thing that was changed, like SERVICE or API_KEY"),
+)
+
+FACTS = (
+    Field("actor_kind", "text", "person, key, webhook or none (no actor)", ACTOR_KINDS),
+    Field("actor_type", "text", "the portal's own word for how the actor signed in, where it is known", ACTOR_TYPES),
+    Field("actor_age_days", "number", "days since the actor's first event ever"),
+    Field("actor_idle_days", "number", "days since the actor's previous event; missing at the first one"),
+    Field("actor_new", "bool", "the actor's first event ever"),
+    Field("ip_new", "bool", "the first event ever from this address"),
+    Field("ip_new_for_actor", "bool", "the first event of this actor from this address"),
+    Field("network_new_for_actor", "bool", "the first event of this actor from this network (IPv4 /24, IPv6 /48)"),
+    Field("ip_age_days_for_actor", "number", "days since this actor's first event from this address"),
+    Field("type_new_for_actor", "bool", "the actor's first event on this type"),
+    Field("action_new_for_actor", "bool", "the actor's first event with this action"),
+    Field("object_by_other", "bool", "the object was last created by another actor; missing where nobody saw it created"),
+    Field("type_sensitive", "bool", "the type matches a pattern of rules/sensitive.yml"),
+    Field("hour", "number", "hour of the day, 0 to 23, in AUDIT_BOT_TIMEZONE"),
+    Field("weekday", "text", "mon to sun, in AUDIT_BOT_TIMEZONE", WEEKDAYS),
+    Field("off_hours", "bool", "outside AUDIT_BOT_WORKING_HOURS, in AUDIT_BOT_TIMEZONE"),
+)
+
+FIELDS = {field.name: field for field in (*EVENT_FIELDS, *FACTS)}
+TEXT_FIELDS = ("actor", "action", "ip", "object", "type")  # the event's own fields that hold text

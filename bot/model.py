@@ -1,0 +1,155 @@
+"""The records that cross modules: events, rules, findings, alerts, and what Slack needs to show them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Literal
+
+
+class Level(IntEnum):
+    """How bad a finding is, as Sigma says it; the order is the order of badness."""
+
+    informational = 0
+    low = 1
+    medium = 2
+    high = 3
+    critical = 4
+
+    @property
+    def risk(self) -> int:
+        """Points that one rule of this level adds to an alert."""
+        return (0, 10, 30, 60, 100)[self.value]
+
+
+@dataclass(frozen=True, order=True)
+class Event:
+    """One stored audit record; `time` in microseconds. `facts` holds what was asked for, by name."""
+
+    time: int
+    id: int
+    action: str
+    actor: str | None
+    ip: str | None
+    object: str
+    type: str
+    facts: Mapping[str, str | float | bool | None] = field(default_factory=dict, compare=False)
+
+
+Status = Literal["stable", "test", "experimental", "deprecated", "unsupported"]
+FOREST = "forest"  # the rule id of the forest's findings
+HIDDEN_WORDS = {"history": "found in history", "shadow": "rule is experimental", "supporting": "part of a correlation"}
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What people read of a rule; the compiled condition lives in `detect`."""
+
+    id: str
+    title: str
+    level: Level
+    status: Status = "stable"
+    description: str = ""
+    tags: tuple[str, ...] = ()
+    references: tuple[str, ...] = ()
+    falsepositives: tuple[str, ...] = ()
+    author: str = ""
+    channel: str | None = None
+    runbook: str = ""
+    ask_actor: bool = False
+    file: str = ""
+    line: int = 0
+
+    @property
+    def shadow(self) -> bool:
+        """Whether findings are stored and counted but never posted."""
+        return self.status == "experimental"
+
+
+FindingState = Literal["open", "withdrawn", "merged", "removed"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One burst of one rule and group, as stored. Times in microseconds; `evidence` holds up to three event ids.
+
+    `actor` is the one actor of all its events, None where there are several or none; `ip` is the latest address.
+    `hidden` names why it is never posted ("" where it may be). `reasons` are sentences for people.
+    """
+
+    id: int
+    rule_id: str
+    title: str
+    level: Level
+    group: Mapping[str, str]
+    first: int
+    last: int
+    count: int
+    actor: str | None = None
+    ip: str | None = None
+    evidence: tuple[int, ...] = ()
+    reasons: tuple[str, ...] = ()
+    state: FindingState = "open"
+    hidden: str = ""
+    alert_id: int | None = None
+
+
+EntityKind = Literal["actor", "ip", "unknown", "workspace"]
+AlertState = Literal["open", "acknowledged", "resolved", "expired", "withdrawn"]
+
+
+@dataclass(frozen=True)
+class Entity:
+    """Whom an alert is about: an actor, an address, events with neither, or the log itself."""
+
+    kind: EntityKind
+    name: str
+
+    def __str__(self) -> str:
+        return {"actor": self.name, "ip": self.name, "unknown": "unknown actor", "workspace": "workspace"}[self.kind]
+
+
+@dataclass(frozen=True)
+class Alert:
+    """One Slack message: the findings of one entity in one episode. Times in microseconds.
+
+    `decision` is the named reason why it is or is not posted (`alert/decide.py` lists them). `owner` is the Slack user
+    who acknowledged or resolved it, `owned_at` when. `channel` and `ts` name the message once it is posted.
+    """
+
+    id: int
+    entity: Entity
+    level: Level
+    points: int
+    state: AlertState
+    decision: str
+    opened: int
+    first: int
+    last: int
+    events: int
+    owner: str | None = None
+    owned_at: int | None = None
+    channel: str | None = None
+    ts: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What people call it: A12."""
+        return f"A{self.id}"
+
+    @property
+    def posted(self) -> bool:
+        """Whether people get to see it in a channel."""
+        return self.decision.startswith("posted")
+
+
+@dataclass(frozen=True)
+class AlertView:
+    """All that a message about an alert shows: the alert, its findings worst first, rules by id, evidence rows."""
+
+    alert: Alert
+    findings: tuple[Finding, ...]
+    rules: Mapping[str, Rule]
+    evidence: tuple[Event, ...]
+    late_by: int = 0  # microseconds between the last event and the pass that found it, where that is long

@@ -1,0 +1,1 @@
+"""The only home of SQLite: schema, events, search, alerts, journal, backup."""
