@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
+from fnmatch import fnmatchcase
 from typing import Literal
+
+from bot.times import EPOCH
 
 Kind = Literal["text", "number", "bool"]
 
@@ -53,3 +57,59 @@ FACTS = (
 
 FIELDS = {field.name: field for field in (*EVENT_FIELDS, *FACTS)}
 TEXT_FIELDS = ("actor", "action", "ip", "object", "type")  # the event's own fields that hold text
+
+
+# Types that hold credentials or decide who may do what; rules/sensitive.yml replaces the list.
+SENSITIVE_TYPES = (
+    "*_CONFIGURATION",
+    "*_OAUTH_REGISTRATION",
+    "*_WEBHOOK_SECRET",
+    "*API_KEY*",
+    "*TOKEN*",
+    "*SECRET*",
+    "*ALLOW_LIST*",
+    "*ROLE*",
+    "*PERMISSION*",
+    "*SSO*",
+    "*OIDC*",
+    "*SAML*",
+    "*SCIM*",
+    "*IDENTITY_PROVIDER*",
+    "USER",
+    "USERS",
+    "ACCOUNT_FLAG",
+)
+
+
+@dataclass(frozen=True)
+class FactSettings:
+    """What facts need to know beside the events: the zone, the working hours, the sensitive types.
+
+    `working_days` counts Monday as 0; work lasts from hour `work_begins` up to, not including, `work_ends`.
+    """
+
+    zone: tzinfo = UTC
+    working_days: frozenset[int] = frozenset(range(5))
+    work_begins: int = 7
+    work_ends: int = 20
+    sensitive: tuple[str, ...] = SENSITIVE_TYPES
+
+    def hour(self, time: int) -> int:
+        """Return the hour of the day in the zone."""
+        return self._local(time).hour
+
+    def weekday(self, time: int) -> str:
+        """Return mon to sun in the zone."""
+        return WEEKDAYS[self._local(time).weekday()]
+
+    def off_hours(self, time: int) -> bool:
+        """Tell whether nobody is expected to work then."""
+        local = self._local(time)
+        return local.weekday() not in self.working_days or not self.work_begins <= local.hour < self.work_ends
+
+    def type_sensitive(self, type_name: str) -> bool:
+        """Tell whether a type matches one of the patterns, ignoring case."""
+        return any(fnmatchcase(type_name.upper(), pattern.upper()) for pattern in self.sensitive)
+
+    def _local(self, time: int) -> datetime:
+        return (EPOCH + timedelta(microseconds=time)).astimezone(self.zone)

@@ -1,0 +1,270 @@
+"""The database file: opening it, its tables, its migrations by number, its one writer at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlite_utils import Database
+from sqlite_utils.utils import sqlite3  # pysqlite3 where it is installed; the standard module is never mixed in
+
+from bot.errors import LockedError, StoreError
+from bot.store.views import AUDIT_LOG
+
+APPLICATION_ID = 0x61756474  # "audt"; tells our files from other SQLite files
+WAL_IS_SAFE = (3, 51, 3)  # older ones can corrupt a WAL database that has two connections
+BUSY_SECONDS = 10.0
+
+Connection = sqlite3.Connection
+DatabaseError = sqlite3.Error
+
+TABLES = (
+    "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    # dictionaries: each text once
+    "CREATE TABLE actors (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE)",
+    "CREATE TABLE networks (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE)",
+    "CREATE TABLE addresses (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE,"
+    " network INTEGER NOT NULL REFERENCES networks)",
+    "CREATE TABLE objects (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE)",
+    "CREATE TABLE types (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE)",
+    "CREATE TABLE actions (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE)",
+    # time in microseconds; shape tells null from absent; raw_time where the portal's spelling is not ours
+    "CREATE TABLE events (id INTEGER PRIMARY KEY, time INTEGER NOT NULL, fingerprint INTEGER NOT NULL,"
+    " ordinal INTEGER NOT NULL, actor INTEGER REFERENCES actors, ip INTEGER REFERENCES addresses,"
+    " object INTEGER NOT NULL REFERENCES objects, type INTEGER NOT NULL REFERENCES types,"
+    " action INTEGER NOT NULL REFERENCES actions, shape INTEGER NOT NULL, actor_type INTEGER, raw_time TEXT)",
+    "CREATE UNIQUE INDEX events_key ON events (time, fingerprint, ordinal)",
+    "CREATE INDEX events_actor ON events (actor, time)",
+    "CREATE INDEX events_ip ON events (ip, time)",
+    "CREATE INDEX events_object ON events (object, time)",
+    # the moment at which each thing was first seen; outlives retention
+    "CREATE TABLE first_seen (kind TEXT NOT NULL, a INTEGER NOT NULL, b INTEGER NOT NULL, time INTEGER NOT NULL,"
+    " PRIMARY KEY (kind, a, b)) WITHOUT ROWID",
+    "CREATE TABLE creations (object INTEGER NOT NULL, type INTEGER NOT NULL, time INTEGER NOT NULL,"
+    " actor INTEGER NOT NULL, PRIMARY KEY (object, type, time, actor)) WITHOUT ROWID",
+    "CREATE TABLE malformed (id INTEGER PRIMARY KEY, raw TEXT NOT NULL, ordinal INTEGER NOT NULL,"
+    " reason TEXT NOT NULL, since INTEGER NOT NULL, until INTEGER NOT NULL, found INTEGER NOT NULL)",
+    "CREATE INDEX malformed_raw ON malformed (raw)",
+    "CREATE TABLE gaps (id INTEGER PRIMARY KEY, since INTEGER NOT NULL, until INTEGER NOT NULL,"
+    " found INTEGER NOT NULL, reason TEXT NOT NULL, tries INTEGER NOT NULL DEFAULT 1, closed INTEGER)",
+    # what still has to be looked at by rules (rule NULL: by all) after an import, a crash or an error
+    "CREATE TABLE undetected (id INTEGER PRIMARY KEY, rule TEXT, since INTEGER NOT NULL, until INTEGER NOT NULL,"
+    " reason TEXT NOT NULL, found INTEGER NOT NULL, tries INTEGER NOT NULL DEFAULT 0, history INTEGER NOT NULL)",
+    "CREATE TABLE rule_sets (id INTEGER PRIMARY KEY, digest TEXT NOT NULL, taken INTEGER NOT NULL, files TEXT NOT NULL)",
+    "CREATE TABLE findings (id INTEGER PRIMARY KEY, rule TEXT NOT NULL, grp TEXT NOT NULL, title TEXT NOT NULL,"
+    " level INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, count INTEGER NOT NULL, actor TEXT,"
+    " ip TEXT, evidence TEXT NOT NULL, reasons TEXT NOT NULL, state TEXT NOT NULL, hidden TEXT NOT NULL,"
+    " alert INTEGER REFERENCES alerts, found INTEGER NOT NULL, updated INTEGER NOT NULL)",
+    "CREATE INDEX findings_rule ON findings (rule, grp, last)",
+    "CREATE INDEX findings_alert ON findings (alert)",
+    "CREATE TABLE alerts (id INTEGER PRIMARY KEY, entity_kind TEXT NOT NULL, entity TEXT NOT NULL,"
+    " level INTEGER NOT NULL, points INTEGER NOT NULL, state TEXT NOT NULL, decision TEXT NOT NULL,"
+    " opened INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, events INTEGER NOT NULL, owner TEXT,"
+    " owned_at INTEGER, channel TEXT, ts TEXT, late_by INTEGER NOT NULL DEFAULT 0)",
+    "CREATE INDEX alerts_entity ON alerts (entity_kind, entity, last)",
+    "CREATE INDEX alerts_last ON alerts (last)",
+    "CREATE TABLE outbox (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, alert INTEGER REFERENCES alerts, channel TEXT,"
+    " body TEXT NOT NULL, urgency INTEGER NOT NULL, state TEXT NOT NULL, tries INTEGER NOT NULL DEFAULT 0,"
+    " created INTEGER NOT NULL, due INTEGER NOT NULL, done INTEGER, error TEXT)",
+    "CREATE INDEX outbox_due ON outbox (state, due)",
+    "CREATE UNIQUE INDEX outbox_one_update ON outbox (alert) WHERE kind = 'update' AND state = 'pending'",
+    "CREATE TABLE journal (id INTEGER PRIMARY KEY, time INTEGER NOT NULL, who TEXT NOT NULL, what TEXT NOT NULL,"
+    " detail TEXT NOT NULL, hash TEXT NOT NULL)",
+    # one actor's or address's hour as the forest saw it: a start does not compute them all again
+    "CREATE TABLE windows (kind TEXT NOT NULL, entity TEXT NOT NULL, hour INTEGER NOT NULL, features BLOB NOT NULL,"
+    " score REAL, finding INTEGER, PRIMARY KEY (kind, entity, hour)) WITHOUT ROWID",
+    AUDIT_LOG,
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (TABLES,)  # number n leads from schema n to n + 1; released ones never change
+SCHEMA = len(MIGRATIONS)
+
+
+class Store:
+    """One database file. Each thread has its own connection; writing goes through `write`, one at a time."""
+
+    def __init__(self, path: Path, *, create: bool = True) -> None:
+        self.path = path
+        self._mine = threading.local()
+        self._all: list[Connection] = []
+        self._guard = threading.Lock()
+        if create:
+            _make_private(path)
+        elif not path.exists():
+            raise StoreError(f"There is no database at {path}. Run `audit-bot poll` or `audit-bot import` first.")
+        _refuse_foreign(path)
+        try:
+            self._migrate()
+        except DatabaseError as error:
+            raise unusable(path, error) from error
+
+    @property
+    def connection(self) -> Connection:
+        """This thread's connection, opened when first asked for."""
+        found: Connection | None = getattr(self._mine, "connection", None)
+        if found is None:
+            found = self._mine.connection = _connect(self.path)
+            with self._guard:
+                self._all.append(found)
+        return found
+
+    @property
+    def db(self) -> Database:
+        """The same connection with sqlite-utils' table methods."""
+        return Database(self.connection)
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Run one write transaction, begun IMMEDIATE so that it never fails half way for want of the lock.
+
+        Inside another `write` of the same thread it is part of that one. Raises StoreError (full, read-only, busy).
+        """
+        connection = self.connection
+        if connection.in_transaction:
+            yield connection
+            return
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+            connection.execute("COMMIT")
+        except DatabaseError as error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise unusable(self.path, error) from error
+
+    def rows(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> list[tuple[Any, ...]]:
+        """Return all rows of a SELECT."""
+        try:
+            return self.connection.execute(sql, parameters).fetchall()
+        except DatabaseError as error:
+            raise unusable(self.path, error) from error
+
+    def value(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> Any:
+        """Return the first column of the first row, or None."""
+        rows = self.rows(sql, parameters)
+        return rows[0][0] if rows else None
+
+    def meta(self, key: str) -> str | None:
+        """Return a remembered value."""
+        found = self.value("SELECT value FROM meta WHERE key = ?", (key,))
+        return None if found is None else str(found)
+
+    def set_meta(self, key: str, value: str | None) -> None:
+        """Remember a value, or forget it."""
+        with self.write() as connection:
+            if value is None:
+                connection.execute("DELETE FROM meta WHERE key = ?", (key,))
+            else:
+                connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+    def close(self) -> None:
+        """Close every thread's connection."""
+        with self._guard:
+            for connection in self._all:
+                connection.close()
+            self._all.clear()
+        self._mine = threading.local()
+
+    def _migrate(self) -> None:
+        connection = self.connection
+        if connection.execute("PRAGMA user_version").fetchone()[0] == SCHEMA:
+            return
+        with self.write():
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            for statements in MIGRATIONS[version:]:
+                for statement in statements:
+                    connection.execute(statement)
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version = {SCHEMA}")
+
+
+def unusable(path: Path, error: DatabaseError) -> StoreError:
+    """Return the error that says what to do about SQLite's."""
+    text = str(error)
+    remedies = {
+        "full": "The disk is full: free some space; nothing was changed.",
+        "readonly": "The database is read-only: check the owner and mode of the file and its folder.",
+        "read-only": "The database is read-only: check the owner and mode of the file and its folder.",
+        "malformed": "The file is damaged: keep it, restore the latest backup, and run `audit-bot doctor`.",
+        "not a database": "The file is not a database: set AUDIT_BOT_DB to another path; it was not touched.",
+        "locked": "Another process holds the database for long: look at `audit-bot status`, then try again.",
+        "unable to open": "Check that the folder exists and that this user may write there.",
+    }
+    remedy = next((remedy for word, remedy in remedies.items() if word in text), "Nothing was changed.")
+    return StoreError(f"{path}: {text}. {remedy}")
+
+
+def _connect(path: Path) -> Connection:
+    connection = sqlite3.connect(str(path), timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    wal = sqlite3.sqlite_version_info >= WAL_IS_SAFE
+    connection.execute(f"PRAGMA journal_mode = {'WAL' if wal else 'DELETE'}")
+    connection.execute(f"PRAGMA synchronous = {'NORMAL' if wal else 'FULL'}")
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA cache_size = -32000")
+    return connection
+
+
+def _make_private(path: Path) -> None:
+    """Make the folder and the file for this user alone; what exists already keeps its mode."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as error:
+        raise StoreError(f"{path}: {error.strerror}. Set AUDIT_BOT_DB to a path that this user can write.") from error
+
+
+def _refuse_foreign(path: Path) -> None:
+    """Look at the file's own header, so that a file which is not ours, or is newer, is not even opened."""
+    with path.open("rb") as file:
+        header = file.read(100)
+    if not header:
+        return
+    if not header.startswith(b"SQLite format 3\0"):
+        raise StoreError(f"{path} is not a database. Set AUDIT_BOT_DB to another path; it was not touched.")
+    version, application = int.from_bytes(header[60:64], "big"), int.from_bytes(header[68:72], "big")
+    if application not in (0, APPLICATION_ID) or (application == 0 and version):
+        raise StoreError(f"{path} belongs to another program. Set AUDIT_BOT_DB to another path; it was not touched.")
+    if version > SCHEMA:
+        raise StoreError(
+            f"{path} has schema {version}, this program knows up to {SCHEMA}. Install the newer audit-bot; it was not touched."
+        )
+
+
+@contextmanager
+def ingest_lock(path: Path, command: str) -> Iterator[None]:
+    """Hold the right to add events to this database; the kernel frees it however the process ends.
+
+    Raises LockedError with the holder's process and command.
+    """
+    lock = path.with_name(path.name + ".lock")
+    _make_private(lock)
+    with lock.open("r+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            file.seek(0)
+            raise LockedError(f"{_say_holder(file.read())} is writing to {path}. Wait for it, or stop it first.") from error
+        file.seek(0)
+        file.truncate()
+        json.dump({"pid": os.getpid(), "command": command}, file)
+        file.flush()
+        yield
+
+
+def _say_holder(text: str) -> str:
+    try:
+        holder = json.loads(text)
+        return f"`audit-bot {holder['command']}` (process {holder['pid']})"
+    except (ValueError, KeyError, TypeError):
+        return "Another audit-bot"
