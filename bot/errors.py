@@ -1,14 +1,14 @@
 """The error tree: every error that the bot raises on purpose, each with what to do.
 
-    AuditBotError
-    ├── ConfigError       a setting or an argument is wrong: exit 2, nothing was touched
-    ├── RuleError         rule files are wrong: `problems` lists each with file and line
-    ├── QueryError        a query cannot be read: `position` marks the place
-    ├── StoreError        the database cannot be used: corrupt, newer than the program, full, read-only
-    │   └── LockedError   another process writes to it
-    ├── ApiError          the portal did not give a usable answer; worth another try
-    │   └── AccessError   the portal refuses the key: trying again is no use
-    └── DeliveryError     Slack did not take a message; `permanent` says whether trying again helps
+AuditBotError
+├── ConfigError       a setting or an argument is wrong: exit 2, nothing was touched
+├── RuleError         rule files are wrong: `problems` lists each with file and line
+├── QueryError        a query cannot be read: `position` marks the place
+├── StoreError        the database cannot be used: corrupt, newer than the program, full, read-only
+│   └── LockedError   another process writes to it
+├── ApiError          the portal did not give a usable answer; worth another try
+│   └── AccessError   the portal refuses the key: trying again is no use
+└── DeliveryError     Slack did not take a message; `permanent` says whether trying again helps
 """
 
 from __future__ import annotations

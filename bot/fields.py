@@ -14,7 +14,7 @@ Kind = Literal["text", "number", "bool"]
 
 @dataclass(frozen=True)
 class Field:
-    """One name usable in rules, `/audit`, SQL, CSV and docs. `values` lists the possible texts where they are closed."""
+    """One name for rules, `/audit`, SQL, CSV and docs. `values` lists the possible texts where they are closed."""
 
     name: str
     kind: Kind
@@ -48,7 +48,9 @@ FACTS = (
     Field("ip_age_days_for_actor", "number", "days since this actor's first event from this address"),
     Field("type_new_for_actor", "bool", "the actor's first event on this type"),
     Field("action_new_for_actor", "bool", "the actor's first event with this action"),
-    Field("object_by_other", "bool", "the object was last created by another actor; missing where nobody saw it created"),
+    Field(
+        "object_by_other", "bool", "the object was last created by another actor; missing where nobody saw it created"
+    ),
     Field("type_sensitive", "bool", "the type matches a pattern of rules/sensitive.yml"),
     Field("hour", "number", "hour of the day, 0 to 23, in AUDIT_BOT_TIMEZONE"),
     Field("weekday", "text", "mon to sun, in AUDIT_BOT_TIMEZONE", WEEKDAYS),

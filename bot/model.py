@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Literal
+from typing import Literal, NamedTuple
 
 
 class Level(IntEnum):
@@ -21,6 +21,34 @@ class Level(IntEnum):
     def risk(self) -> int:
         """Points that one rule of this level adds to an alert."""
         return (0, 10, 30, 60, 100)[self.value]
+
+
+class Record(NamedTuple):
+    """One well-formed audit record as the portal sent it. `shape` tells what was absent, as opposed to null.
+
+    `identity` is the text that two records share if and only if they are twins.
+    """
+
+    time: int
+    action: str
+    actor: str | None
+    ip: str | None
+    object: str
+    type: str
+    raw_time: str
+    shape: int
+    identity: bytes
+
+
+ACTOR_ABSENT, IP_ABSENT = 1, 2  # bits of Record.shape
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A record that cannot be read: its raw text, and why."""
+
+    raw: str
+    reason: str
 
 
 @dataclass(frozen=True, order=True)
@@ -39,7 +67,6 @@ class Event:
 
 Status = Literal["stable", "test", "experimental", "deprecated", "unsupported"]
 FOREST = "forest"  # the rule id of the forest's findings
-HIDDEN_WORDS = {"history": "found in history", "shadow": "rule is experimental", "supporting": "part of a correlation"}
 
 
 @dataclass(frozen=True)

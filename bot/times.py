@@ -10,7 +10,8 @@ MINUTE, HOUR, DAY, WEEK = 60 * SECOND, 3600 * SECOND, 86400 * SECOND, 7 * 86400 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _ISO = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,12}))?)?)?\s*(Z|z|[+-]\d\d(?::?\d\d)?)?$", re.ASCII
+    r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,12}))?)?)?\s*(Z|z|[+-]\d\d(?::?\d\d)?)?$",
+    re.ASCII,
 )
 _UNITS = {"s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY, "w": WEEK}
 _DURATION = re.compile(r"(\d{1,9})([smhdw])$", re.ASCII)
@@ -26,8 +27,8 @@ def parse_time(text: str, zone: tzinfo = UTC) -> int:
         raise ValueError(f"{text!r} is not an ISO time, like 2026-05-01T12:30:00Z")
     year, month, day, hour, minute, second, fraction, offset = found.groups()
     leap = second == "60"
-    moment = datetime(int(year), int(month), int(day), int(hour or 0), int(minute or 0), 59 if leap else int(second or 0))
-    moment = moment.replace(tzinfo=zone if offset is None else _offset(offset))
+    clock = (int(hour or 0), int(minute or 0), 59 if leap else int(second or 0))
+    moment = datetime(int(year), int(month), int(day), *clock, tzinfo=zone if offset is None else _offset(offset))
     whole = (moment - EPOCH) // timedelta(microseconds=1)
     return whole + (SECOND if leap else 0) + int((fraction or "0")[:6].ljust(6, "0"))
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlite_utils import Database
-from sqlite_utils.utils import sqlite3  # pysqlite3 where it is installed; the standard module is never mixed in
+from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]  # pysqlite3 where it is installed; the standard module is never mixed in
 
 from bot.errors import LockedError, StoreError
 from bot.store.views import AUDIT_LOG
@@ -54,9 +54,11 @@ TABLES = (
     "CREATE TABLE gaps (id INTEGER PRIMARY KEY, since INTEGER NOT NULL, until INTEGER NOT NULL,"
     " found INTEGER NOT NULL, reason TEXT NOT NULL, tries INTEGER NOT NULL DEFAULT 1, closed INTEGER)",
     # what still has to be looked at by rules (rule NULL: by all) after an import, a crash or an error
-    "CREATE TABLE undetected (id INTEGER PRIMARY KEY, rule TEXT, since INTEGER NOT NULL, until INTEGER NOT NULL,"
-    " reason TEXT NOT NULL, found INTEGER NOT NULL, tries INTEGER NOT NULL DEFAULT 0, history INTEGER NOT NULL)",
-    "CREATE TABLE rule_sets (id INTEGER PRIMARY KEY, digest TEXT NOT NULL, taken INTEGER NOT NULL, files TEXT NOT NULL)",
+    "CREATE TABLE undetected (id INTEGER PRIMARY KEY, rule TEXT, after INTEGER NOT NULL, since INTEGER NOT NULL,"
+    " until INTEGER NOT NULL, reason TEXT NOT NULL, found INTEGER NOT NULL, tries INTEGER NOT NULL DEFAULT 0,"
+    " due INTEGER NOT NULL, history INTEGER NOT NULL)",
+    "CREATE TABLE rule_sets (id INTEGER PRIMARY KEY, digest TEXT NOT NULL, taken INTEGER NOT NULL,"
+    " files TEXT NOT NULL)",
     "CREATE TABLE findings (id INTEGER PRIMARY KEY, rule TEXT NOT NULL, grp TEXT NOT NULL, title TEXT NOT NULL,"
     " level INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, count INTEGER NOT NULL, actor TEXT,"
     " ip TEXT, evidence TEXT NOT NULL, reasons TEXT NOT NULL, state TEXT NOT NULL, hidden TEXT NOT NULL,"
@@ -125,7 +127,7 @@ class Store:
 
         Inside another `write` of the same thread it is part of that one. Raises StoreError (full, read-only, busy).
         """
-        connection = self.connection
+        connection: Any = self.connection
         if connection.in_transaction:
             yield connection
             return
@@ -237,7 +239,8 @@ def _refuse_foreign(path: Path) -> None:
         raise StoreError(f"{path} belongs to another program. Set AUDIT_BOT_DB to another path; it was not touched.")
     if version > SCHEMA:
         raise StoreError(
-            f"{path} has schema {version}, this program knows up to {SCHEMA}. Install the newer audit-bot; it was not touched."
+            f"{path} has schema {version}, this program knows up to {SCHEMA}."
+            " Install the newer audit-bot; the file was not touched."
         )
 
 
@@ -254,7 +257,9 @@ def ingest_lock(path: Path, command: str) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             file.seek(0)
-            raise LockedError(f"{_say_holder(file.read())} is writing to {path}. Wait for it, or stop it first.") from error
+            raise LockedError(
+                f"{_say_holder(file.read())} is writing to {path}. Wait for it, or stop it first."
+            ) from error
         file.seek(0)
         file.truncate()
         json.dump({"pid": os.getpid(), "command": command}, file)

@@ -27,9 +27,7 @@ def _new(kind: str, a: str, b: str = "0") -> str:
 
 
 _PREVIOUS = "(SELECT max(p.time) FROM events p WHERE p.actor = e.actor AND p.time < e.time)"
-_CREATED = (
-    "(SELECT max(c.time) FROM creations c WHERE c.object = e.object AND c.type = e.type AND c.time <= e.time)"
-)
+_CREATED = "(SELECT max(c.time) FROM creations c WHERE c.object = e.object AND c.type = e.type AND c.time <= e.time)"
 _CREATED_BY_SELF = (
     f"EXISTS (SELECT 1 FROM creations c WHERE c.object = e.object AND c.type = e.type AND c.time = {_CREATED}"
     " AND c.actor = e.actor)"

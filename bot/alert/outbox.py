@@ -1,0 +1,158 @@
+"""Posting what waits in the outbox through a Sender: claim, send, record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from bot.alert.routing import Routing
+from bot.errors import DeliveryError
+from bot.model import AlertView
+from bot.store import alerts, outbox
+from bot.store.outbox import Row
+from bot.store.schema import Store
+from bot.times import HOUR, SECOND
+
+REPEAT = "(possible repeat) "
+PATIENCE = 24 * HOUR  # a row that Slack refuses for passing reasons is tried so long
+
+
+class Sender(Protocol):
+    """Where messages go. Each method raises DeliveryError."""
+
+    def post_alert(self, channel: str, view: AlertView, repeat: bool) -> tuple[str, str]:
+        """Post an alert's message; return the channel's id and the message's ts. `repeat`: it may be there already."""
+        ...
+
+    def update_alert(self, channel: str, ts: str, view: AlertView) -> None:
+        """Draw an alert's message again."""
+        ...
+
+    def post_text(self, channel: str, text: str, thread_ts: str | None = None) -> str:
+        """Post plain text, in a thread where one is given; return its ts."""
+        ...
+
+    def find_alert(self, channel: str, alert_id: int, since: int) -> str | None:
+        """Return the ts of an alert's message that is already in the channel, by its metadata."""
+        ...
+
+
+@dataclass(frozen=True)
+class Channels:
+    """Where messages go when nothing more special is said; None: nowhere, and rows wait."""
+
+    default: str | None = None
+    ops: str | None = None
+
+
+@dataclass
+class Report:
+    """What one round of posting did."""
+
+    sent: int = 0
+    put_back: int = 0
+    failed: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Postman:
+    """Empties the outbox. `now` gives microseconds."""
+
+    store: Store
+    sender: Sender
+    channels: Channels
+    routing: Callable[[], Routing]
+    now: Callable[[], int]
+
+    def recover(self) -> None:
+        """Settle the rows that an earlier process was cut off in: looked up where that is possible, else sent again and
+        marked as a possible repeat. An update is simply drawn again."""
+        for row in outbox.cut_off(self.store):
+            ts = self._find(row) if row.kind == "post" else None
+            if ts:
+                outbox.posted(self.store, row, self.now(), self._channel(row), ts)
+            else:
+                outbox.put_back(self.store, row, self.now(), "cut off while it was being sent")
+
+    def run_once(self, most: int = 50) -> Report:
+        """Send what is due, the most urgent first. A row that cannot be sent now does not hold up the others."""
+        report = Report()
+        for _ in range(most):
+            row = outbox.claim(self.store, self.now())
+            if row is None:
+                break
+            try:
+                self._send(row)
+                report.sent += 1
+            except DeliveryError as error:
+                self._after_error(row, error, report)
+                if error.retry_after is not None:
+                    break  # Slack asked for quiet
+        return report
+
+    def _send(self, row: Row) -> None:
+        channel = self._channel(row)
+        if channel is None:
+            raise DeliveryError("no_channel", permanent=False, retry_after=60)
+        if row.alert is None:
+            self.sender.post_text(channel, self._body(row))
+            outbox.posted(self.store, row, self.now())
+            return
+        view = alerts.view(self.store, row.alert, self.now())
+        if view is None:
+            raise DeliveryError("no_such_alert", permanent=True)
+        if row.kind == "post":
+            place, ts = self.sender.post_alert(channel, view, repeat=row.tries > 0 and self._unsure(row))
+            outbox.posted(self.store, row, self.now(), place, ts)
+            return
+        at = view.alert.channel or channel
+        if row.kind == "update":
+            self.sender.update_alert(at, view.alert.ts or "", view)
+        else:
+            self.sender.post_text(at, self._body(row), thread_ts=view.alert.ts)
+        outbox.posted(self.store, row, self.now())
+
+    def _after_error(self, row: Row, error: DeliveryError, report: Report) -> None:
+        now = self.now()
+        fallback = self.channels.default if row.kind == "post" else None
+        if error.permanent and fallback and row.channel is None and self._channel(row) != fallback:
+            outbox.put_back(self.store, row, now, error.code, channel=fallback)
+            self._tell_ops(f"Slack refuses {self._channel(row)} ({error.code}): the alert goes to {fallback} instead.")
+            report.put_back += 1
+        elif error.permanent or now - row.created > PATIENCE:
+            outbox.fail(self.store, row, now, error.code)
+            report.failed.append(f"{row.kind} {row.id}: {error.code}")
+            if row.kind != "ops":
+                self._tell_ops(f"A message could not be posted ({error.code}); see `audit-bot status`.")
+        else:
+            wait = int(error.retry_after * SECOND) if error.retry_after is not None else outbox.backoff(row.tries)
+            outbox.put_back(self.store, row, now + wait, error.code)
+            report.put_back += 1
+
+    def _tell_ops(self, text: str) -> None:
+        outbox.put(self.store, "ops", self.now(), body=text)
+
+    def _channel(self, row: Row) -> str | None:
+        if row.channel:
+            return row.channel
+        if row.kind == "ops":
+            return self.channels.ops or self.channels.default
+        view = alerts.view(self.store, row.alert, self.now()) if row.alert is not None else None
+        own = self.routing().channel_of(view) if view else None
+        return own or self.channels.default
+
+    def _body(self, row: Row) -> str:
+        return REPEAT + row.body if self._unsure(row) else row.body
+
+    def _unsure(self, row: Row) -> bool:
+        return row.error in ("cut off while it was being sent", "reply_lost")
+
+    def _find(self, row: Row) -> str | None:
+        channel = self._channel(row)
+        if channel is None or row.alert is None:
+            return None
+        try:
+            return self.sender.find_alert(channel, row.alert, row.created)
+        except DeliveryError:
+            return None

@@ -1,0 +1,238 @@
+"""What the reading commands print: events, alerts, status."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from typing import Any
+
+from bot import rulebook
+from bot.app import now, opened
+from bot.errors import ConfigError, RuleError
+from bot.fields import FACTS, FactSettings
+from bot.model import Alert, Event, Finding
+from bot.poll.records import to_json
+from bot.query import BEGIN, END, Query, parse_command, parse_query
+from bot.settings import Settings
+from bot.show import lines, plain, say, table
+from bot.store import alerts, events, gaps, search
+from bot.store.schema import Store
+from bot.store.status import status
+from bot.times import iso, say_duration
+
+SHORT = ("time", "action", "actor", "ip", "object", "type")
+FACT_NAMES = tuple(fact.name for fact in FACTS)
+MAX_LIMIT = 10_000
+
+
+def span(since: str | None, until: str | None, facts: FactSettings) -> tuple[int, int]:
+    """Return the moments of --since and --until, both included; open where nothing is given. Raises QueryError."""
+    words = [f'{name}:"{text}"' for name, text in (("since", since), ("until", until)) if text]
+    found = parse_query(" ".join(words), now(), facts.zone, default_last=None)
+    return found.since, found.until
+
+
+def fact_settings(settings: Settings) -> FactSettings:
+    """Return what facts need; broken rule files are no reason not to answer."""
+    try:
+        return settings.fact_settings(rulebook.read_rulebook(settings.rules).sensitive)
+    except (RuleError, ConfigError):
+        return settings.fact_settings()
+
+
+def answer(settings: Settings, text: str, format_: str) -> None:
+    """Print what `/audit` answers to a query, or to one of its verbs that the terminal knows. Raises QueryError."""
+    facts = fact_settings(settings)
+    command = parse_command(text, now(), facts.zone, max_limit=MAX_LIMIT)
+    with opened(settings.db) as store:
+        if command.verb == "search":
+            _print_events(store, command.query, facts, format_)
+        elif command.verb == "top":
+            rows = search.top(store, command.query, facts)
+            by = command.query.by or "actor"
+            _print(format_, (by, "events"), [{by: name, "events": count} for name, count in rows], "Nothing matches.")
+        elif command.verb == "count":
+            _print(format_, ("events",), [{"events": search.count(store, command.query, facts)}], "")
+        else:
+            raise ConfigError(f"`{command.verb}` is for Slack: here there is `audit-bot {command.verb}`, or see `audit-bot --help`.")
+
+
+def _print_events(store: Store, query: Query, facts: FactSettings, format_: str) -> None:
+    page = search.search(store, query, facts, with_facts=FACT_NAMES if format_ == "jsonl" else ())
+    if format_ == "jsonl":
+        lines(map(event_row, page.events))
+        return
+    table(("id", *SHORT), [(str(one.id), *_cells(one)) for one in page.events], empty="Nothing matches.")
+    more = "more than " if page.more else ""
+    say(f"\n{len(page.events):,} of {more}{page.total:,} events from {_moment(query.since)} to {_moment(query.until)} (UTC)")
+
+
+def event_row(event: Event) -> dict[str, Any]:
+    """Return an event as machine output has it: the short names, then the facts, and the id."""
+    return dict(zip(SHORT, (iso(event.time), *_cells(event)[1:]), strict=True)) | dict(event.facts) | {"id": event.id}
+
+
+def _cells(event: Event) -> tuple[str | None, ...]:
+    return (iso(event.time), event.action, event.actor, event.ip, event.object, event.type)
+
+
+def _moment(time: int) -> str:
+    return "the beginning" if time <= BEGIN else "now" if time >= END else iso(time)[:19]
+
+
+def export_lines(
+    settings: Settings, since: str | None, until: str | None, query: str | None, format_: str
+) -> Iterator[bytes]:
+    """Yield the stored events, the oldest first, as the API's records or as CSV. Raises QueryError."""
+    facts = fact_settings(settings)
+    begin, end = span(since, until, facts)
+    condition, parameters = "1", ()
+    if query:
+        asked = parse_query(query, now(), facts.zone, default_last=None)
+        begin, end = max(begin, asked.since), min(end, asked.until)
+        condition, parameters = search.sql_condition(asked.condition, facts) if asked.condition else ("1", ())
+    with opened(settings.db) as store:
+        found = events.export(store, begin, end, condition, parameters)
+        if format_ == "csv":
+            yield from _csv(found)
+        else:
+            for one in found:
+                yield to_json(one) + b"\n"
+
+
+def _csv(records: Any) -> Iterator[bytes]:
+    yield (",".join(SHORT) + "\r\n").encode()
+    for one in records:
+        row = io.StringIO()
+        csv.writer(row).writerow(map(_harmless, (one.raw_time, one.action, one.actor, one.ip, one.object, one.type)))
+        yield row.getvalue().encode()
+
+
+def _harmless(cell: str | None) -> str:
+    """Return a cell that no spreadsheet takes for a formula."""
+    text = cell or ""
+    return "'" + text if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+
+
+def list_alerts(settings: Settings, format_: str) -> None:
+    """Print the alerts, the newest first."""
+    with opened(settings.db) as store:
+        rows = [_alert_row(store, one) for one in alerts.listing(store, limit=1000, posted_only=False)]
+    heads = ("alert", "level", "who", "last_event", "events", "points", "state", "decision", "titles")
+    _print(format_, heads, rows, "There are no alerts.")
+
+
+def _alert_row(store: Store, one: Alert) -> dict[str, Any]:
+    found = alerts.findings(store, "alert = ? AND state = 'open'", (one.id,))
+    return {
+        "alert": one.name,
+        "level": one.level.name,
+        "who": str(one.entity),
+        "entity": {"kind": one.entity.kind, "name": one.entity.name},
+        "first_event": iso(one.first),
+        "last_event": iso(one.last),
+        "events": one.events,
+        "points": one.points,
+        "state": one.state,
+        "decision": one.decision,
+        "rules": sorted({finding.rule_id for finding in found}),
+        "titles": sorted({finding.title for finding in found}),
+        "reasons": list(dict.fromkeys(reason for finding in found for reason in finding.reasons)),
+    }
+
+
+def explain(settings: Settings, what: str) -> None:
+    """Print why an alert was raised, or what is known of an event. Raises ConfigError where there is no such thing."""
+    number = what[1:] if what[:1] in "Aa" else what
+    if not number.isascii() or not number.isdigit() or len(number) > 18:
+        raise ConfigError(f"{what!r} is neither an alert like A12 nor the id of an event.")
+    with opened(settings.db) as store:
+        if what[:1] in "Aa":
+            _explain_alert(store, int(number))
+        else:
+            _explain_event(store, int(number), fact_settings(settings))
+
+
+def _explain_alert(store: Store, number: int) -> None:
+    view = alerts.view(store, number, now())
+    if view is None:
+        raise ConfigError(f"There is no alert A{number}: `audit-bot alerts` lists them.")
+    one = view.alert
+    say(f"{one.name}: {plain(one.entity)}, {one.level.name}, {one.points} points, {one.state}")
+    say(f"Decision: {one.decision}. From {iso(one.first)} to {iso(one.last)}.")
+    for finding in alerts.findings(store, "alert = ?", (number,)):
+        say("")
+        _explain_finding(finding, view.rules.get(finding.rule_id))
+    if view.evidence:
+        say("")
+        table(("id", *SHORT), [(str(event.id), *_cells(event)) for event in view.evidence])
+
+
+def _explain_finding(finding: Finding, rule: Any) -> None:
+    note = f" [{finding.state}]" if finding.state != "open" else f" [{finding.hidden}]" if finding.hidden else ""
+    say(f"{plain(finding.title)} ({finding.level.name}){note}")
+    for reason in finding.reasons:
+        say(f"  {plain(reason)}")
+    say(f"  {iso(finding.first)} to {iso(finding.last)}, {finding.count:,} events")
+    if rule is not None and rule.description:
+        say(f"  {plain(rule.description)}")
+    if rule is not None and rule.runbook:
+        say(f"  Runbook: {plain(rule.runbook)}")
+
+
+def _explain_event(store: Store, number: int, facts: FactSettings) -> None:
+    found = search.events_by_id(store, (number,), facts, FACT_NAMES)
+    if not found:
+        raise ConfigError(f"There is no event {number}: the ids are in the output of `audit-bot query`.")
+    table(("field", "value"), event_row(found[0]).items())
+    event = found[0]
+    near = alerts.findings(store, "first <= ? AND last >= ? AND state = 'open'", (event.time, event.time))
+    for finding in near:
+        if all(getattr(event, name, None) == value for name, value in finding.group.items()):
+            say(f"\nPart of: {plain(finding.title)} (A{finding.alert_id})")
+
+
+def show_status(settings: Settings, format_: str) -> None:
+    """Print the bot's own state."""
+    with opened(settings.db) as store:
+        found = status(store, now())
+    if format_ == "jsonl":
+        lines([found.as_json()])
+        return
+    age = "never" if found.last_poll is None else f"{say_duration(max(0, now() - found.last_poll))} ago"
+    rows = [
+        ("events", f"{found.events:,}, {found.malformed:,} malformed"),
+        ("read until", plain(found.watermark and iso(found.watermark))),
+        ("last poll", age),
+        ("gaps", f"{len(found.gaps):,}"),
+        ("outbox", f"{found.queue:,} waiting, {found.failed:,} failed"),
+        ("rules", found.rules),
+        ("findings in 7 days", f"{found.findings_7d:,}"),
+        ("open alerts", f"{found.alerts_open:,}"),
+        ("forest", found.forest),
+    ]
+    if found.learning_until is not None:
+        rows.append(("learning", f"what is new for whom is unknown until {iso(found.learning_until)}"))
+    table(("", ""), rows)
+
+
+def show_gaps(settings: Settings, format_: str) -> None:
+    """Print the windows that are still missing."""
+    with opened(settings.db) as store:
+        rows = [
+            {"since": iso(since), "until": iso(until), "found": iso(found), "reason": reason, "tries": tries}
+            for since, until, found, reason, tries in gaps.open_gaps(store)
+        ]
+    _print(format_, ("since", "until", "found", "reason", "tries"), rows, "Nothing is missing.")
+
+
+def _print(format_: str, heads: tuple[str, ...], rows: list[dict[str, Any]], empty: str) -> None:
+    if format_ == "jsonl":
+        lines(rows)
+    else:
+        table(heads, [[_cell(row[head]) for head in heads] for row in rows], empty=empty)
+
+
+def _cell(value: Any) -> Any:
+    return "; ".join(value) if isinstance(value, list) else value

@@ -1,0 +1,99 @@
+"""The composition root: the only place that builds objects out of settings."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bot import rulebook
+from bot.alert.outbox import Channels
+from bot.errors import ConfigError
+from bot.fields import FactSettings
+from bot.pipeline import Pipeline
+from bot.poll.client import Portal
+from bot.poll.run import TypeReader
+from bot.rulebook import Rulebook
+from bot.settings import Settings
+from bot.store import outbox
+from bot.store.schema import Store, ingest_lock
+from bot.times import DAY, SECOND
+
+
+def now() -> int:
+    """Return the time in microseconds; the only clock of the program."""
+    return time.time_ns() // 1000
+
+
+@dataclass
+class App:
+    """One database with its rules in force and the pipeline over it."""
+
+    settings: Settings
+    store: Store
+    book: Rulebook
+    facts: FactSettings
+    pipeline: Pipeline
+
+    @property
+    def channels(self) -> Channels:
+        """Where messages go unless routing or a rule says otherwise."""
+        return Channels(self.settings.channel, self.settings.ops_channel)
+
+    def portal(self) -> Portal:
+        """Return a client of the portal."""
+        key = self.settings.cortex_api_key
+        if key is None:
+            raise ConfigError("CORTEX_API_KEY is not set.")
+        return Portal(
+            self.settings.cortex_base_url, key.get_secret_value(), now=now, array_style=self.settings.array_style
+        )
+
+    def type_reader(self, portal: Portal) -> TypeReader | None:
+        """Return what asks for actor types, None where it is switched off."""
+        return TypeReader(portal, self.settings.rate_limit) if self.settings.actor_types else None
+
+    @property
+    def overlap(self) -> int:
+        """How much of the log each poll reads again, in microseconds."""
+        return self.settings.overlap_seconds * SECOND
+
+    @property
+    def backfill(self) -> int:
+        """How far back the first poll reads, in microseconds."""
+        return self.settings.backfill_days * DAY
+
+
+@contextmanager
+def writing(settings: Settings, command: str) -> Iterator[App]:
+    """Open the database for a command that adds events: alone, with the rules in force.
+
+    Raises LockedError, StoreError, RuleError.
+    """
+    rulebook.rules_folder(settings.rules)
+    with opened(settings.db, create=True) as store, ingest_lock(settings.db, command):
+        yield build(settings, store)
+
+
+@contextmanager
+def opened(path: Path, *, create: bool = False) -> Iterator[Store]:
+    """Open a database and close it again."""
+    store = Store(path, create=create)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def build(settings: Settings, store: Store) -> App:
+    """Put the parts together. Broken rule files run the last good set, and the ops channel is told."""
+    book, broken = rulebook.in_force(store, settings.rules, now())
+    if broken is not None:
+        outbox.put(store, "ops", now(), body=f"The rule files are broken; the last good set is in force.\n{broken}")
+    facts = settings.fact_settings(book.sensitive)
+    app = App(settings, store, book, facts, Pipeline(store, facts, lambda: app.book, now))
+    return app
+    app.pipeline.forest = ForestWatch(store, facts, book.forest)
+    return app

@@ -1,0 +1,109 @@
+"""The demo: a simulated portal, the real bot, and a Slack page to look at, all in one process on this machine."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bot.app import now, writing
+from bot.errors import ConfigError
+from bot.sandbox import attacks, cortex
+from bot.sandbox.slack import CHANNELS, USERS, FakeSlack, fake_slack
+from bot.service import Service, configure_logs
+from bot.serving import Serving, serve
+from bot.settings import Settings
+from bot.show import progress
+from bot.slack.bolt import SlackApp
+from bot.times import SECOND
+from bot.web import EVENTS_PATH, web_app
+
+SEED = 1
+LEAD = 5 * SECOND  # the story of the attacks begins so long after the start
+POLL_SECONDS = 2
+
+
+@dataclass
+class Demo:
+    """A running demo: where its page is, and its parts for those who test it."""
+
+    url: str
+    slack: FakeSlack
+    service: Service
+
+
+def demo(settings: Settings, port: int, db: Path | None, *, fast: bool) -> None:
+    """Run the demo until it is interrupted."""
+    configure_logs()
+    with tempfile.TemporaryDirectory() as folder:
+        with running(settings, port, db or Path(folder) / "demo.db", fast=fast) as shown:
+            sys.stdout.write(
+                f"\nThe console is at {shown.url}\n"
+                "The first attack's alert comes within a minute. Try the buttons, and /audit top by:actor last:7d\n"
+                "Ctrl-C ends it; nothing of it is kept.\n\n"
+            )
+            sys.stdout.flush()
+            threading.Event().wait()
+
+
+@contextmanager
+def running(settings: Settings, port: int, db: Path, *, fast: bool = False) -> Iterator[Demo]:
+    """Start all parts, read the history, and let the story go on. Raises ConfigError where the port is taken."""
+    secret, key = secrets.token_hex(16), secrets.token_hex(16)
+    source = cortex.storied(SEED, now())
+    page, slack = fake_slack("", secret, now)
+    with _serve(page, port) as console, serve(cortex.app(source, now, key)) as portal:
+        chosen = _settings(settings, db, secret, key, portal.url, console.url)
+        with writing(chosen, "demo") as app:
+            bolt = SlackApp(chosen, app.store, now, app.facts)
+            service = Service(app, app.portal(), bolt)
+            with serve(web_app(bolt)) as bot:
+                slack.events_url = bot.url + EVENTS_PATH
+                source.extend(attacks.demo(SEED, now() + LEAD, fast))
+                with progress("Reading 90 days of history") as seen:
+                    app.pipeline.poll(service.portal, overlap=app.overlap, backfill=app.backfill, progress=seen)
+                service.start()
+                try:
+                    yield Demo(console.url, slack, service)
+                finally:
+                    service.stop()
+
+
+def _serve(page: object, port: int) -> Serving:
+    try:
+        return serve(page, port)
+    except OSError as error:
+        raise ConfigError(f"Port {port} is taken: end what uses it, or give another with --port.") from error
+
+
+def _settings(settings: Settings, db: Path, secret: str, key: str, portal: str, console: str) -> Settings:
+    """Return the settings of the demo: nothing of the environment but the rules and the zone is used."""
+    everybody = ",".join(user.id for user in USERS if user.allowed)
+    return Settings(
+        _env_file=None,  # type: ignore[call-arg]  # pydantic-settings takes it
+        CORTEX_API_KEY=key,
+        CORTEX_BASE_URL=portal,
+        SLACK_BOT_TOKEN="xoxb-demo",
+        SLACK_SIGNING_SECRET=secret,
+        SLACK_API_URL=console + "/api/",
+        AUDIT_BOT_DB=db,
+        AUDIT_BOT_RULES=settings.rules,
+        AUDIT_BOT_CHANNEL=CHANNELS[0].id,
+        AUDIT_BOT_OPS_CHANNEL=CHANNELS[-1].id,
+        AUDIT_BOT_ALLOWED=everybody,
+        AUDIT_BOT_TIMEZONE=settings.timezone,
+        AUDIT_BOT_POLL_SECONDS=POLL_SECONDS,
+    )
+
+
+def simulate(port: int, seed: int, key: str) -> None:
+    """Serve the simulated API until it is interrupted."""
+    with _serve(cortex.app(cortex.storied(seed, now(), attacks=True), now, key), port) as served:
+        sys.stdout.write(f"CORTEX_BASE_URL={served.url} CORTEX_API_KEY={key}\nCtrl-C ends it.\n")
+        sys.stdout.flush()
+        threading.Event().wait()

@@ -1,0 +1,230 @@
+"""Facts as columns: derived from all events ever stored, for the events at hand.
+
+Whatever order and batches the events came in, the same set of events has the same facts: they are computed when asked
+for, from the first-seen tables, so that nothing stored can be out of date. `store/views.py` says the same in SQL.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bot.detect.columns import BoolColumn, Codes, Column, Columns, Ints, NumberColumn, TextColumn
+from bot.fields import ACTOR_KINDS, ACTOR_TYPES, LEARNING_DAYS, WEEKDAYS, FactSettings
+from bot.store.schema import Store
+from bot.times import DAY, MINUTE
+
+NEVER = np.iinfo(np.int64).max
+_COLUMNS = {"actor": "actors", "ip": "addresses", "object": "objects", "type": "types", "action": "actions"}
+_QUARTER = 15 * MINUTE  # no zone changes its offset within one
+_KIND_BY_TYPE = np.array([-1, 1, 1, 0, 0, 2], dtype=np.int32)  # of ACTOR_TYPES, from 1 on, as places in ACTOR_KINDS
+
+
+def read(store: Store, settings: FactSettings, where: str = "1", parameters: Any = ()) -> Columns:
+    """Return the events that satisfy an SQL condition over `e`, as columns with every fact at hand."""
+    rows = store.rows(
+        "SELECT e.id, e.time, coalesce(e.actor, -1), coalesce(e.ip, -1), e.object, e.type, e.action,"
+        f" coalesce(e.actor_type, 0) FROM events e WHERE {where} ORDER BY e.time, e.id",
+        parameters,
+    )
+    table = np.array(rows, dtype=np.int64).reshape(-1, 8).T
+    ids = dict(zip(_COLUMNS, table[2:7], strict=True))
+    fields: dict[str, Column] = {name: _texts(store, _COLUMNS[name], column) for name, column in ids.items()}
+    known = {name: _Ids(np.unique(column[column >= 0])) for name, column in ids.items()}
+    facts = _Facts(store, settings, known)
+    fields["actor_type"] = TextColumn((table[7] - 1).astype(np.int32), ACTOR_TYPES)
+    return Columns(table[0], table[1], fields, facts.catalogue())
+
+
+def _texts(store: Store, table: str, ids: Ints) -> TextColumn:
+    """Return a column of dictionary ids as texts; the codes are places among the ids that occur."""
+    distinct = np.unique(ids[ids >= 0])
+    names = dict(
+        store.rows(f"SELECT id, name FROM {table} WHERE id IN (SELECT value FROM json_each(?))", (_json(distinct),))
+    )
+    codes = np.searchsorted(distinct, ids).astype(np.int32)
+    codes[ids < 0] = -1
+    return TextColumn(codes, tuple(names[number] for number in distinct.tolist()))
+
+
+def _json(numbers: Ints) -> str:
+    return json.dumps(numbers.tolist())
+
+
+@dataclass(frozen=True)
+class _Ids:
+    """The dictionary ids behind the codes of a column."""
+
+    distinct: Ints
+
+    def of(self, codes: Codes) -> Ints:
+        """Return the id behind each code, -1 where there is none."""
+        return np.append(self.distinct, -1)[codes]
+
+
+class _Facts:
+    """Computes the facts of columns whose codes stand for these dictionary ids."""
+
+    def __init__(self, store: Store, settings: FactSettings, ids: Mapping[str, _Ids]) -> None:
+        self._store, self._settings, self._ids = store, settings, ids
+
+    def catalogue(self) -> dict[str, Callable[[Columns], Column]]:
+        return {
+            "time": lambda c: NumberColumn(c.time.astype(np.float64)),
+            "actor_kind": self._actor_kind,
+            "actor_age_days": lambda c: self._days_since(c, "actor", "actor"),
+            "actor_idle_days": self._actor_idle_days,
+            "actor_new": lambda c: self._new(c, "actor", "actor"),
+            "ip_new": lambda c: self._new(c, "ip", "ip"),
+            "ip_new_for_actor": lambda c: self._new(c, "actor_ip", "actor", "ip"),
+            "network_new_for_actor": lambda c: self._new(c, "actor_network", "actor", "network"),
+            "ip_age_days_for_actor": lambda c: self._days_since(c, "actor_ip", "actor", "ip"),
+            "type_new_for_actor": lambda c: self._new(c, "actor_type", "actor", "type"),
+            "action_new_for_actor": lambda c: self._new(c, "actor_action", "actor", "action"),
+            "object_by_other": self._object_by_other,
+            "type_sensitive": self._type_sensitive,
+            "hour": self._hour,
+            "weekday": self._weekday,
+            "off_hours": self._off_hours,
+        }
+
+    # -- first seen --------------------------------------------------------------------------------------------
+    def _key(self, columns: Columns, name: str) -> Ints:
+        """Return the dictionary ids of a column; of `network`, those of the addresses' networks."""
+        if name != "network":
+            return self._ids[name].of(columns.text(name).codes)
+        addresses = self._ids["ip"].distinct
+        rows = self._store.rows(
+            "SELECT network FROM addresses WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id",
+            (_json(addresses),),
+        )
+        networks = np.array([row[0] for row in rows] + [-1], dtype=np.int64)
+        return networks[columns.text("ip").codes]
+
+    def _first(self, columns: Columns, kind: str, a: str, b: str | None = None) -> Ints:
+        """Return when the key of each event was first seen; NEVER where the event lacks it."""
+        keys_a = self._key(columns, a)
+        keys_b = self._key(columns, b) if b else np.zeros(len(columns), dtype=np.int64)
+        rows = self._store.rows(
+            "SELECT a, b, time FROM first_seen WHERE kind = ? AND a IN (SELECT value FROM json_each(?)) ORDER BY a, b",
+            (kind, _json(np.unique(keys_a[keys_a >= 0]))),
+        )
+        known = np.array(rows, dtype=np.int64).reshape(-1, 3).T
+        there = (keys_a >= 0) & (keys_b >= 0)
+        result = np.full(len(columns), NEVER)
+        places = np.searchsorted(_pair(known[0], known[1]), _pair(keys_a[there], keys_b[there]))
+        result[there] = known[2][places]
+        return result
+
+    def _log_start(self) -> int:
+        found = self._store.value("SELECT time FROM first_seen WHERE kind = 'log'")
+        return NEVER if found is None else int(found)
+
+    def _new(self, columns: Columns, kind: str, a: str, b: str | None = None) -> BoolColumn:
+        first = self._first(columns, kind, a, b)
+        known = (first != NEVER) & (columns.time - self._log_start() >= LEARNING_DAYS * DAY)
+        return BoolColumn(np.where(known, first == columns.time, -1).astype(np.int8))
+
+    def _days_since(self, columns: Columns, kind: str, a: str, b: str | None = None) -> NumberColumn:
+        first = self._first(columns, kind, a, b)
+        return NumberColumn(np.where(first == NEVER, np.nan, (columns.time - first) / float(DAY)))
+
+    # -- the actor ---------------------------------------------------------------------------------------------
+    def _actor_kind(self, columns: Columns) -> TextColumn:
+        actors = columns.text("actor")
+        by_name = np.array([0 if "@" in name else 1 for name in actors.values] + [3], dtype=np.int32)[actors.codes]
+        by_type = _KIND_BY_TYPE[columns.text("actor_type").codes + 1]
+        return TextColumn(
+            np.where((by_type >= 0) & (actors.codes >= 0), by_type, by_name).astype(np.int32), ACTOR_KINDS
+        )
+
+    def _actor_idle_days(self, columns: Columns) -> NumberColumn:
+        """Days since the actor's last event before; the columns may lack it, so the store is asked."""
+        actors = self._key(columns, "actor")
+        result = np.full(len(columns), np.nan)
+        pairs, place = np.unique(np.stack([actors, columns.time]), axis=1, return_inverse=True)
+        rows = self._store.rows(
+            "SELECT (SELECT max(p.time) FROM events p WHERE p.actor = w.value ->> 0 AND p.time < w.value ->> 1)"
+            " FROM json_each(?) w ORDER BY w.key",
+            (json.dumps(pairs.T.tolist()),),
+        )
+        before = np.array([np.nan if row[0] is None else row[0] for row in rows], dtype=np.float64)
+        if len(rows):
+            result = (columns.time - before[place.reshape(-1)]) / float(DAY)
+        return NumberColumn(result)
+
+    # -- the object --------------------------------------------------------------------------------------------
+    def _object_by_other(self, columns: Columns) -> BoolColumn:
+        """Compare the actor with those who created the object last, at or before the event."""
+        objects, types, actors = (self._key(columns, name) for name in ("object", "type", "actor"))
+        rows = self._store.rows(
+            "SELECT object, type, time, actor FROM creations WHERE object IN (SELECT value FROM json_each(?))"
+            " ORDER BY object, type, time, actor",
+            (_json(np.unique(objects)),),
+        )
+        made = np.array(rows, dtype=np.int64).reshape(-1, 4).T
+        place = _last_at_or_before(_pair(made[0], made[1]), made[2], _pair(objects, types), columns.time)
+        known = (place >= 0) & (actors >= 0)
+        by_self = np.zeros(len(columns), dtype=bool)
+        look = place.copy()
+        while (look >= 0).any():  # several may have created it at the same moment
+            by_self |= (look >= 0) & (made[3][look] == actors)
+            look = np.where((look > 0) & _same(made[:3], look), look - 1, -1)
+        return BoolColumn(np.where(known, ~by_self, -1).astype(np.int8))
+
+    # -- settings ----------------------------------------------------------------------------------------------
+    def _type_sensitive(self, columns: Columns) -> BoolColumn:
+        types = columns.text("type")
+        return BoolColumn(
+            np.array([self._settings.type_sensitive(name) for name in types.values] + [False], dtype=np.int8)[
+                types.codes
+            ]
+        )
+
+    def _by_quarter(self, columns: Columns, ask: Callable[[int], Any]) -> NDArray[Any]:
+        quarters, place = np.unique(columns.time // _QUARTER, return_inverse=True)
+        return np.array([ask(int(quarter) * _QUARTER) for quarter in quarters])[place] if len(columns) else np.empty(0)
+
+    def _hour(self, columns: Columns) -> NumberColumn:
+        return NumberColumn(self._by_quarter(columns, self._settings.hour).astype(np.float64))
+
+    def _weekday(self, columns: Columns) -> TextColumn:
+        places = self._by_quarter(columns, lambda time: WEEKDAYS.index(self._settings.weekday(time)))
+        return TextColumn(places.astype(np.int32), WEEKDAYS)
+
+    def _off_hours(self, columns: Columns) -> BoolColumn:
+        return BoolColumn(self._by_quarter(columns, self._settings.off_hours).astype(np.int8))
+
+
+def _pair(a: Ints, b: Ints) -> Ints:
+    """Return two dictionary ids as one number that sorts as they do."""
+    return (a << 32) | b
+
+
+def _last_at_or_before(keys: Ints, times: Ints, wanted: Ints, at: Ints) -> Ints:
+    """Return, for each wanted key, the place of its last entry at or before a time, -1 where there is none.
+
+    `keys` and `times` are sorted together.
+    """
+    both = np.concatenate([keys, wanted])
+    order = np.lexsort((np.repeat([0, 1], [len(keys), len(wanted)]), np.concatenate([times, at]), both))
+    is_entry = order < len(keys)
+    last = np.maximum.accumulate(np.where(is_entry, order, -1))
+    asked = order[~is_entry] - len(keys)
+    found = np.full(len(wanted), -1, dtype=np.int64)
+    found[asked] = last[~is_entry]
+    hit = found >= 0
+    hit[hit] = keys[found[hit]] == wanted[hit]
+    return np.where(hit, found, -1)
+
+
+def _same(made: NDArray[np.int64], place: Ints) -> NDArray[np.bool_]:
+    """Tell whether the entry before is the same thing created at the same moment."""
+    before = np.maximum(place - 1, 0)
+    same: NDArray[np.bool_] = (made[:, before] == made[:, place]).all(axis=0)
+    return same

@@ -1,0 +1,183 @@
+"""The forest: how strange a row of features is beside the rows it was fitted on. The only home of scikit-learn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bot.detect.features import GROUP_OF, GROUPS, NAMES
+from bot.detect.profiles import Floats
+
+Ints = NDArray[np.int64]
+TREES, SAMPLES, SEED = 200, 2048, 7
+LEAST_ROWS = 100  # fewer windows than that say nothing about what is usual
+STRONGEST = 3  # groups whose tails are added up
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why no forest can be fitted, in words."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Trees:
+    """An IsolationForest as flat arrays: rows fall through all trees at once, ten times faster for a few rows."""
+
+    roots: Ints
+    left: Ints
+    right: Ints
+    feature: Ints
+    limit: Floats
+    length: Floats
+    depth: int
+    normal: float
+
+    def score(self, rows: Floats) -> Floats:
+        """Return the anomaly score of Liu, Ting and Zhou (2008), what scikit-learn calls -score_samples."""
+        at = np.tile(self.roots, (len(rows), 1))
+        row = np.arange(len(rows))[:, None]
+        values = rows.astype(np.float32)
+        for _ in range(self.depth):
+            at = np.where(values[row, self.feature[at]] <= self.limit[at], self.left[at], self.right[at])
+        scores: Floats = 2.0 ** (-self.length[at].sum(axis=1) / self.normal)
+        return scores
+
+
+def _grow(rows: Floats) -> Trees:
+    from sklearn.ensemble import IsolationForest  # late: costs a second and 100 MB
+
+    samples = min(SAMPLES, len(rows))
+    forest = IsolationForest(n_estimators=TREES, max_samples=samples, random_state=SEED).fit(rows)
+    trees = [estimator.tree_ for estimator in forest.estimators_]
+    sizes = np.array([tree.node_count for tree in trees])
+    roots = np.concatenate(([0], np.cumsum(sizes)[:-1]))
+    leaf = np.concatenate([tree.children_left < 0 for tree in trees])
+    here = np.arange(sizes.sum())
+    offset = np.repeat(roots, sizes)
+    left = np.where(leaf, here, np.concatenate([tree.children_left for tree in trees]) + offset)
+    right = np.where(leaf, here, np.concatenate([tree.children_right for tree in trees]) + offset)
+    depths = _depths(roots, left, right, leaf)
+    return Trees(
+        roots=roots,
+        left=left,
+        right=right,
+        feature=np.where(leaf, 0, np.concatenate([tree.feature for tree in trees])),
+        limit=np.concatenate([tree.threshold for tree in trees]),
+        length=depths + _path_length(np.concatenate([tree.n_node_samples for tree in trees])),
+        depth=int(depths.max()),
+        normal=TREES * float(_path_length(np.array([samples]))[0]),
+    )
+
+
+def _depths(roots: Ints, left: Ints, right: Ints, leaf: NDArray[np.bool_]) -> Floats:
+    depths = np.zeros(len(left))
+    level, nodes = 0, roots
+    while len(nodes):
+        depths[nodes] = level
+        inner = nodes[~leaf[nodes]]
+        level, nodes = level + 1, np.concatenate((left[inner], right[inner]))
+    return depths
+
+
+def _path_length(sizes: Ints) -> Floats:
+    """Return the mean length of an unsuccessful search in a tree of so many, c(n) of the paper."""
+    n = np.maximum(sizes, 2).astype(np.float64)
+    length = 2.0 * (np.log(np.maximum(n - 1.0, 1.0)) + np.euler_gamma) - 2.0 * (n - 1.0) / n
+    return np.select([sizes <= 1, sizes == 2], [0.0, 1.0], length)
+
+
+@dataclass(frozen=True)
+class Tails:
+    """How rare a value this high was, for each column, in the rows it was fitted on (as in ECOD, arXiv 2201.00382)."""
+
+    ordered: Floats  # each column sorted
+
+    def surprise(self, rows: Floats) -> Floats:
+        """Return -log of the share of fitted rows that are at least as high, column by column."""
+        size = len(self.ordered)
+        columns = zip(self.ordered.T, rows.T, strict=True)
+        below = [np.searchsorted(ordered, values - 1e-9) for ordered, values in columns]
+        return -np.log((size - np.stack(below, axis=1) + 1.0) / (size + 1.0))
+
+
+@dataclass(frozen=True)
+class Forest:
+    """A fitted scorer. A score adds the forest's own to the tails of the strongest groups, on one scale."""
+
+    columns: Ints
+    groups: tuple[str, ...]
+    trees: Trees
+    tails: Tails
+    group_tails: Tails
+    usual: Floats  # median of each column
+    middle: float  # the trees' score of a usual row
+    span: float  # from there to that of a row of one in a hundred
+    rows: int
+
+    def score(self, rows: Floats) -> Floats:
+        """Return how strange each row of features is; rows of all NAMES, any number."""
+        if not len(rows):
+            return np.zeros(0)
+        rows = rows[:, self.columns]
+        strongest = np.sort(self.group_tails.surprise(self._by_group(rows)), axis=1)[:, -STRONGEST:]
+        scores: Floats = strongest.sum(axis=1) / _SCALE + (self.trees.score(rows) - self.middle) / self.span
+        return scores
+
+    def explain(self, row: Floats) -> tuple[tuple[str, float], ...]:
+        """Return the groups by how much the score drops when they are set to their median, the most first."""
+        variants = np.tile(row, (len(self.groups) + 1, 1))
+        names = np.array([GROUP_OF[NAMES[column]] for column in self.columns])
+        for number, group in enumerate(self.groups, 1):
+            mine = names == group
+            variants[number, self.columns[mine]] = self.usual[mine]
+        scores = self.score(variants)
+        drops = zip(self.groups, (float(scores[0] - score) for score in scores[1:]), strict=True)
+        return tuple(sorted(((group, drop) for group, drop in drops if drop > 0), key=lambda item: -item[1]))
+
+    def _by_group(self, rows: Floats) -> Floats:
+        return _highest_by_group(self.tails.surprise(rows), self.columns, self.groups)
+
+
+_SCALE = STRONGEST * np.log(100) / 2  # three groups of one in ten make 1
+
+
+def _highest_by_group(surprise: Floats, columns: Ints, groups: Sequence[str]) -> Floats:
+    names = np.array([GROUP_OF[NAMES[column]] for column in columns])
+    return np.stack([surprise[:, names == group].max(axis=1) for group in groups], axis=1)
+
+
+def fit(rows: Floats, groups: Sequence[str] = GROUPS) -> Forest | Refusal:
+    """Fit on rows of all NAMES, of which only the given groups count; the same rows give the same bits.
+
+    Returns a Refusal with its reason where the rows cannot teach anything.
+    """
+    if len(rows) < LEAST_ROWS:
+        return Refusal(f"too little data: {len(rows)} windows to learn from, {LEAST_ROWS} are needed")
+    wanted = np.array([GROUP_OF[name] in groups for name in NAMES])
+    if not np.isfinite(rows).all():
+        return Refusal(f"features that are no numbers: {', '.join(np.array(NAMES)[~np.isfinite(rows).all(axis=0)])}")
+    columns = np.flatnonzero(wanted & (np.ptp(rows, axis=0) > 0))
+    if not len(columns):
+        return Refusal("constant features: every window looks the same")
+    rows = rows[:, columns]
+    present = tuple(group for group in GROUPS if any(GROUP_OF[NAMES[column]] == group for column in columns))
+    tails = Tails(np.sort(rows, axis=0))
+    by_group = _highest_by_group(tails.surprise(rows), columns, present)
+    trees = _grow(rows)
+    middle, high = np.quantile(trees.score(rows), (0.5, 0.99))
+    return Forest(
+        columns=columns,
+        groups=present,
+        trees=trees,
+        tails=tails,
+        group_tails=Tails(np.sort(by_group, axis=0)),
+        usual=np.median(rows, axis=0),
+        middle=float(middle),
+        span=max(float(high - middle), 1e-6),
+        rows=len(rows),
+    )

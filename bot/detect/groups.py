@@ -1,0 +1,167 @@
+"""Which events form which group: matching events of a rule, sorted by group and time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+
+import numpy as np
+
+from bot.detect.columns import BoolColumn, Columns, Ints, NumberColumn, TextColumn
+from bot.detect.conditions import Mask
+from bot.detect.rules import CompiledRule, Slot
+from bot.detect.sliding import Timeline, stable_order
+
+Group = tuple[tuple[str, str], ...]
+Coded = tuple[Ints, int]  # codes from 0 (-1: no value), and how many there may be
+_ROOM = 2**62
+
+
+@dataclass(frozen=True)
+class Entries:
+    """Matching events in their groups. `slots[s]` says which entries the s-th rule matched.
+
+    `fields[variants[i]]` are the event fields that entry i's group is made of, `names` what the group calls them.
+    """
+
+    line: Timeline
+    slots: tuple[Mask, ...]
+    names: tuple[str, ...]
+    fields: tuple[tuple[str, ...], ...]
+    variants: Ints
+    present_only: bool = False  # a plain rule's group leaves out what is missing
+    first_only: bool = False  # ... and stops at the first field
+
+    def group(self, columns: Columns, entry: int) -> Group:
+        """Return the group of an entry as (name, value) pairs."""
+        row, fields = int(self.line.rows[entry]), self.fields[int(self.variants[entry])]
+        texts = [columns.text(field) for field in fields]
+        codes = [int(text.codes[row]) for text in texts]
+        pairs = zip(self.names, texts, codes, strict=True)
+        group = tuple((name, text.values[code]) for name, text, code in pairs if code >= 0)
+        return group[:1] if self.first_only else group
+
+
+def plain_entries(rule: CompiledRule, columns: Columns, matched: Mask) -> Entries:
+    """Return the matching events of a plain rule, each in the group of what it has of the rule's `per` fields."""
+    rows = np.flatnonzero(matched)
+    coded = [(columns.text(field).codes[rows].astype(np.int64), len(columns.text(field).values)) for field in rule.per]
+    if rule.default_per:
+        groups = _first_present(coded, len(rows))
+    else:
+        groups = _combine([(codes + 1, count + 1) for codes, count in coded], len(rows), len(columns))
+    order = stable_order(groups)
+    line = Timeline(columns.time, rows[order], groups[order])
+    everything = np.ones(len(rows), dtype=np.bool_)
+    variants = np.zeros(len(rows), dtype=np.int64)
+    return Entries(line, (everything,), rule.per, (rule.per,), variants, present_only=True, first_only=rule.default_per)
+
+
+def slot_entries(names: tuple[str, ...], slots: Sequence[Slot], matched: Sequence[Mask], columns: Columns) -> Entries:
+    """Return the matching events of a correlation's rules; an event that lacks a field of its group is in none.
+
+    Aliases let rules name different fields for one group, so an event that two rules match may be in two groups.
+    """
+    fields = tuple(dict.fromkeys(slot.group_by for slot in slots))
+    positions = [common_codes(columns, [variant[place] for variant in fields]) for place in range(len(names))]
+    parts: list[tuple[Ints, list[Ints]]] = []
+    for number, variant in enumerate(fields):
+        mine = [mask for slot, mask in zip(slots, matched, strict=True) if slot.group_by == variant]
+        any_slot = reduce(np.logical_or, mine)
+        here = reduce(np.logical_and, (codes[number] >= 0 for codes, _ in positions), any_slot)
+        rows = np.flatnonzero(here)
+        parts.append((rows, [codes[number][rows] for codes, _ in positions]))
+    rows = np.concatenate([part[0] for part in parts])
+    coded = [(np.concatenate([part[1][i] for part in parts]), size) for i, (_, size) in enumerate(positions)]
+    groups = _combine(coded, len(rows), len(columns))
+    variants = np.repeat(np.arange(len(fields)), [len(part[0]) for part in parts])
+    if len(fields) == 1:
+        order = stable_order(groups)
+        line = Timeline(columns.time, rows[order], groups[order])
+        return Entries(line, tuple(mask[line.rows] for mask in matched), names, fields, variants)
+    return _merged(Entries(Timeline(columns.time, rows, groups), tuple(matched), names, fields, variants), slots)
+
+
+def _merged(raw: Entries, slots: Sequence[Slot]) -> Entries:
+    """Return entries in order, one for each (group, event), with the slots of all its variants."""
+    rows, groups = raw.line.rows, raw.line.groups
+    key = groups * (len(raw.line.times) + 1) + rows
+    _, first, place = np.unique(key, return_index=True, return_inverse=True)
+    flags = []
+    for slot, mask in zip(slots, raw.slots, strict=True):
+        flag = np.zeros(len(first), dtype=np.bool_)
+        mine = raw.variants == raw.fields.index(slot.group_by)
+        flag[place[mine & mask[rows]]] = True
+        flags.append(flag)
+    line = Timeline(raw.line.times, rows[first], groups[first])
+    return Entries(line, tuple(flags), raw.names, raw.fields, raw.variants[first])
+
+
+def counted_values(entries: Entries, slots: Sequence[Slot], columns: Columns) -> tuple[Ints, Ints]:
+    """Return (entry, value code) for every value that `value_count` counts; entries lacking one are left out."""
+    variants = list(dict.fromkeys(slot.counted for slot in slots))
+    places = range(len(variants[0]))
+    positions = [common_codes(columns, [variant[place] for variant in variants]) for place in places]
+    found: list[Ints] = []
+    coded: list[list[Ints]] = [[] for _ in places]
+    for number, variant in enumerate(variants):
+        mine = [flag for slot, flag in zip(slots, entries.slots, strict=True) if slot.counted == variant]
+        picked = np.flatnonzero(reduce(np.logical_or, mine))
+        rows = entries.line.rows[picked]
+        known = reduce(np.logical_and, (codes[number][rows] >= 0 for codes, _ in positions))
+        found.append(picked[known])
+        for place, (codes, _) in enumerate(positions):
+            coded[place].append(codes[number][rows[known]])
+    whole = np.concatenate(found)
+    parts = [(np.concatenate(coded[place]), size) for place, (_, size) in enumerate(positions)]
+    return whole, _combine(parts, len(whole), len(columns))
+
+
+def common_codes(columns: Columns, fields: Sequence[str]) -> tuple[list[Ints], int]:
+    """Return each field's codes for all events, the same code for the same value in all of them, and their number."""
+    found = [columns[field] for field in fields]
+    texts = [column for column in found if isinstance(column, TextColumn)]
+    if len(texts) == len(found):
+        return _common_texts(dict(zip(fields, texts, strict=True)), fields)
+    values = [column.values.astype(np.float64) for column in found if isinstance(column, NumberColumn | BoolColumn)]
+    missing = [column.missing for column in found]
+    known, codes = np.unique(np.concatenate(values), return_inverse=True)
+    split = np.split(codes.astype(np.int64), len(found))
+    return [np.where(gone, -1, part) for gone, part in zip(missing, split, strict=True)], len(known)
+
+
+def _common_texts(texts: dict[str, TextColumn], fields: Sequence[str]) -> tuple[list[Ints], int]:
+    if len(texts) == 1:
+        column = texts[fields[0]]
+        return [column.codes.astype(np.int64)] * len(fields), len(column.values)
+    numbers: dict[str, int] = {}
+    shared = {}
+    for field, column in texts.items():
+        table = [numbers.setdefault(value, len(numbers)) for value in column.values]
+        shared[field] = np.array([*table, -1], dtype=np.int64)[column.codes]  # code -1 takes the last cell
+    return [shared[field] for field in fields], len(numbers)
+
+
+def _first_present(coded: Sequence[Coded], length: int) -> Ints:
+    """Return one code for each row from the first field that has a value, and one more for rows with none."""
+    groups, offset = np.full(length, -1, dtype=np.int64), 0
+    for codes, size in coded:
+        groups = np.where((groups < 0) & (codes >= 0), codes + offset, groups)
+        offset += size
+    return np.where(groups < 0, offset, groups)
+
+
+def _combine(coded: Sequence[Coded], length: int, events: int) -> Ints:
+    """Return one code for each combination of codes, small enough to stand beside a row number in 63 bits."""
+    groups, size = np.zeros(length, dtype=np.int64), 1
+    for codes, count in coded:
+        if size * max(count, 1) * (events + 1) >= _ROOM:
+            groups, size = _compress(groups)
+        groups, size = groups * max(count, 1) + codes, size * max(count, 1)
+    return groups if size * (events + 1) < _ROOM else _compress(groups)[0]
+
+
+def _compress(groups: Ints) -> Coded:
+    known, codes = np.unique(groups, return_inverse=True)
+    return codes.astype(np.int64), max(len(known), 1)

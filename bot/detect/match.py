@@ -1,0 +1,214 @@
+"""Rules over columns of events: which bursts there are.
+
+A burst, exactly: anchors are matching events at which the window [t - timespan, t] of their group satisfies the
+condition; anchors of a group at most `timespan` apart are one burst; it begins with the earliest matching event of the
+first anchor's window, ends with the last anchor, and counts the matching events between. For a plain rule every
+matching event is an anchor, and `quiet_for` says how far apart they may be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import reduce
+
+import numpy as np
+
+from bot.detect.columns import Columns, Ints
+from bot.detect.conditions import Mask, View
+from bot.detect.groups import Entries, Group, counted_values, plain_entries, slot_entries
+from bot.detect.rules import CompiledRule, Correlation
+from bot.detect.sliding import distinct, in_order, join, latest, present, span_extremes
+
+
+@dataclass(frozen=True)
+class Burst:
+    """One burst of a rule and group. Times in microseconds; `evidence` holds up to three event ids.
+
+    `group` pairs names with values in the rule's order. `actor` is the one actor of all matching events, None where
+    there are several or one has none; `ip` the latest address among them. `distinct` counts the different values of a
+    `value_count` among the burst's events.
+    """
+
+    group: Group
+    first: int
+    last: int
+    count: int
+    actor: str | None
+    ip: str | None
+    evidence: tuple[int, ...]
+    distinct: int = 0
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """Entries of a rule, which of them are anchors, where each one's window begins, and the values counted."""
+
+    entries: Entries
+    anchors: Mask
+    start: Ints
+    values: tuple[Ints, Ints] | None = None
+
+
+class Evaluation:
+    """Rules over one set of events; what rules have in common is computed once."""
+
+    def __init__(self, columns: Columns) -> None:
+        self._columns = columns
+        self._view = View(columns)
+        self._judged: dict[CompiledRule, _Judged] = {}
+
+    def bursts(self, rule: CompiledRule, since: int | None = None, until: int | None = None) -> list[Burst]:
+        """Return the rule's bursts by time, of anchors with since <= time <= until; earlier events are look-back."""
+        judged = self._judge(rule)
+        line = judged.entries.line
+        anchors = np.flatnonzero(judged.anchors & _between(line.time, since, until))
+        first, last = join(line, anchors, rule.join)
+        start, end = judged.start[first], line.through[last]
+        return sorted(
+            self._describe(judged, start, end, last), key=lambda burst: (burst.first, burst.last, burst.group)
+        )
+
+    def matching(self, rule: CompiledRule) -> Mask:
+        """Return the events that the rule looks at: what its plain rules match, joined."""
+        if rule.correlation is None:
+            return self._condition(rule)
+        return reduce(np.logical_or, (self.matching(slot.rule) for slot in rule.correlation.slots))
+
+    def _condition(self, rule: CompiledRule) -> Mask:
+        if rule.condition is None:
+            raise TypeError(f"{rule.id} has no condition of its own")
+        return self._view.mask(rule.condition)
+
+    def _events(self, rule: CompiledRule) -> Mask:
+        """Return what a correlation counts of a rule: matching events, or the anchors of another correlation."""
+        if rule.correlation is None:
+            return self._condition(rule)
+        judged = self._judge(rule)
+        mask = np.zeros(len(self._columns), dtype=np.bool_)
+        mask[judged.entries.line.rows[judged.anchors]] = True
+        return mask
+
+    def _judge(self, rule: CompiledRule) -> _Judged:
+        if rule not in self._judged:
+            self._judged[rule] = (
+                self._judge_plain(rule) if rule.correlation is None else self._judge_windows(rule.correlation)
+            )
+        return self._judged[rule]
+
+    def _judge_plain(self, rule: CompiledRule) -> _Judged:
+        entries = plain_entries(rule, self._columns, self._condition(rule))
+        size = len(entries.line)
+        return _Judged(entries, np.ones(size, dtype=np.bool_), np.arange(size))
+
+    def _judge_windows(self, correlation: Correlation) -> _Judged:
+        matched = [self._events(slot.rule) for slot in correlation.slots]
+        entries = slot_entries(correlation.group_by, correlation.slots, matched, self._columns)
+        start = entries.line.since(correlation.timespan)
+        if correlation.kind == "value_count":
+            values = counted_values(entries, correlation.slots, self._columns)
+            seen = distinct(entries.line, *values, correlation.timespan)
+            return _Judged(entries, _within(seen, correlation), start, values)
+        if correlation.kind == "event_count":
+            return _Judged(entries, _within(entries.line.through - start, correlation), start)
+        return _Judged(entries, _together(entries, correlation, start), start)
+
+    def _describe(self, judged: _Judged, start: Ints, end: Ints, last: Ints) -> Iterable[Burst]:
+        """Return the bursts whose events are the entries [start, end) and whose last anchors are `last`."""
+        entries, columns = judged.entries, self._columns
+        rows, time = entries.line.rows, entries.line.time
+        actor, ip = columns.text("actor"), columns.text("ip")
+        lowest, highest = span_extremes(actor.codes[rows].astype(np.int64), start, end)
+        ips = latest(ip.codes[rows] >= 0, start, end)
+        values = _distinct_inside(judged.values, start, end)
+        for i, (begin, stop) in enumerate(zip(start.tolist(), end.tolist(), strict=True)):
+            one = lowest[i] == highest[i] and lowest[i] >= 0
+            shown = dict.fromkeys((begin, (begin + stop - 1) // 2, stop - 1))
+            yield Burst(
+                group=entries.group(columns, begin),
+                first=int(time[begin]),
+                last=int(time[last[i]]),
+                count=stop - begin,
+                actor=actor.values[int(lowest[i])] if one else None,
+                ip=ip.values[int(ip.codes[rows[ips[i]]])] if ips[i] >= 0 else None,
+                evidence=tuple(int(columns.id[rows[entry]]) for entry in shown),
+                distinct=int(values[i]),
+            )
+
+
+def bursts(rule: CompiledRule, columns: Columns, since: int | None = None, until: int | None = None) -> list[Burst]:
+    """Return the rule's bursts by time, of anchors with since <= time <= until; earlier events are look-back only.
+
+    For several rules over the same events an `Evaluation` saves what they share.
+    """
+    return Evaluation(columns).bursts(rule, since, until)
+
+
+def matching(rule: CompiledRule, columns: Columns) -> Mask:
+    """Return the events that the rule looks at: what its plain rules match, joined."""
+    return Evaluation(columns).matching(rule)
+
+
+def region(rule: CompiledRule, t0: int, t1: int, stored: Sequence[tuple[int, int]]) -> tuple[int, int, tuple[int, ...]]:
+    """Return (lo, hi, affected): what to evaluate again when events between t0 and t1 came, went or changed.
+
+    `stored` are the bursts (first, last) of one group, or of all groups together. `affected` indexes those to replace
+    by the bursts of anchors in [lo, hi], for which the events from lo - lookback to hi are needed.
+    Such events make or undo anchors from t0 to t1 + lookback, and those join bursts within `join` of them. A burst's
+    anchors lie in [first, last], so a burst that reaches into [lo, hi] is evaluated as a whole.
+    """
+    lo, hi = t0, t1 + rule.lookback
+    affected = {i for i, (first, last) in enumerate(stored) if last >= lo - rule.join and first <= hi + rule.join}
+    grown = True
+    while grown:
+        lo = min([lo, *(stored[i][0] for i in affected)])
+        hi = max([hi, *(stored[i][1] for i in affected)])
+        more = {i for i, (first, last) in enumerate(stored) if last >= lo and first <= hi}
+        grown = not more <= affected
+        affected |= more
+    return lo, hi, tuple(sorted(affected))
+
+
+def _between(time: Ints, since: int | None, until: int | None) -> Mask:
+    wanted = np.ones(len(time), dtype=np.bool_)
+    if since is not None:
+        wanted &= time >= since
+    if until is not None:
+        wanted &= time <= until
+    return wanted
+
+
+def _within(seen: Ints, correlation: Correlation) -> Mask:
+    enough = seen >= correlation.least
+    return np.asarray(enough if correlation.most is None else enough & (seen <= correlation.most))
+
+
+def _together(entries: Entries, correlation: Correlation, start: Ints) -> Mask:
+    """Return the anchors of a temporal correlation."""
+    line, ordered = entries.line, correlation.kind == "temporal_ordered"
+    end = line.through
+    seen = [present(slot, start, end) for slot in entries.slots]
+    if not correlation.terms:
+        if ordered:
+            return in_order(line, entries.slots, correlation.least, correlation.timespan)
+        return _within(np.sum(seen, axis=0, dtype=np.int64), correlation)
+    anchors = np.zeros(len(line), dtype=np.bool_)
+    for term in correlation.terms:
+        holds = reduce(np.logical_and, (seen[slot] for slot in term.present), np.ones(len(line), dtype=np.bool_))
+        holds = reduce(np.logical_and, (~seen[slot] for slot in term.absent), holds)
+        if ordered and len(term.present) > 1:
+            slots = [entries.slots[slot] for slot in term.present]
+            holds = holds & in_order(line, slots, len(slots), correlation.timespan)
+        anchors |= holds
+    return anchors
+
+
+def _distinct_inside(values: tuple[Ints, Ints] | None, start: Ints, end: Ints) -> Ints:
+    """Return how many distinct values the entries of each span [start, end) hold."""
+    if values is None or not len(start):
+        return np.zeros(len(start), dtype=np.int64)
+    entries, codes = values
+    span = np.searchsorted(start, entries, "right") - 1
+    inside = (span >= 0) & (entries < end[span])
+    pairs = np.unique(np.stack((span[inside], codes[inside])), axis=1)
+    return np.bincount(pairs[0], minlength=len(start))

@@ -1,0 +1,237 @@
+"""One pass of detection: what events that came or changed mean for the findings of each rule."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, TypeVar
+
+import numpy as np
+
+from bot.detect import facts
+from bot.detect.columns import Columns
+from bot.detect.groups import Group, plain_entries, slot_entries
+from bot.detect.match import Burst, Evaluation, region
+from bot.detect.rules import CompiledRule
+from bot.detect.words import reasons
+from bot.errors import StoreError
+from bot.fields import FACTS, FactSettings
+from bot.model import Finding
+from bot.store import alerts
+from bot.store.events import Added
+from bot.store.schema import Store
+
+T = TypeVar("T")
+FACT_NAMES = frozenset(field.name for field in FACTS)
+FEW = 300  # actors and addresses: up to so many, only their events are read
+
+
+@dataclass
+class Report:
+    """What one pass found: the findings that are new or changed, and the rules that raised, each with the error."""
+
+    changed: list[Finding] = field(default_factory=list)
+    failed: list[tuple[str, str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """One rule to evaluate again: for these groups, from `lo` to `hi`, in place of these findings."""
+
+    rule: CompiledRule
+    groups: frozenset[Group]
+    lo: int
+    hi: int
+    stored: tuple[Finding, ...]
+
+
+@dataclass
+class Detector:
+    """Evaluates rules where events came or changed; the same whether live, late, imported or tried again."""
+
+    store: Store
+    settings: FactSettings
+
+    def run_once(self, rules: Iterable[CompiledRule], added: Added, now: int, *, history: bool) -> Report:
+        """Bring the findings up to date with what was added. Has to run inside the pass's transaction."""
+        report = Report()
+        if not added.count:
+            return report
+        fresh = facts.read(self.store, self.settings, "e.id > ?", (added.after,))
+        affected = self._changed_by_late(added) if added.late else fresh
+        tasks = []
+        for rule in rules:
+            by_fact = bool(rule.fields & FACT_NAMES) and added.late
+            look_at = affected if by_fact else fresh
+            tasks += self._guarded(report, rule, partial(self._task, rule, look_at, all_groups=by_fact))
+        self._evaluate(tasks, report, now, history)
+        return report
+
+    def run_span(self, rules: Iterable[CompiledRule], since: int, until: int, now: int, *, history: bool) -> Report:
+        """Bring the findings up to date with all events of a span: for what an earlier pass could not look at."""
+        report = Report()
+        span = facts.read(self.store, self.settings, "e.time BETWEEN ? AND ?", (since, until))
+        tasks = []
+        for rule in rules:
+            tasks += self._guarded(report, rule, partial(self._task, rule, span, all_groups=True))
+        self._evaluate(tasks, report, now, history)
+        return report
+
+    # -- what to look at again ---------------------------------------------------------------------------------
+    def _changed_by_late(self, added: Added) -> Columns:
+        """Return the new events and those whose facts they may have changed: later ones of the same actor, address or
+        object, and all in the learning time that an older beginning of the log moved."""
+        same = " OR ".join(
+            f"e.{name} IN (SELECT {name} FROM events WHERE id > :after)" for name in ("actor", "ip", "object")
+        )
+        return facts.read(
+            self.store,
+            self.settings,
+            f"e.id > :after OR (e.time >= :since AND ({same})) OR e.time BETWEEN :since AND :until",
+            {"after": added.after, "since": added.since, "until": added.until},
+        )
+
+    def _task(self, rule: CompiledRule, affected: Columns, *, all_groups: bool) -> list[_Task]:
+        """Return what has to be evaluated again, nothing where the events do not concern the rule.
+
+        With `all_groups` an event counts even if the rule does not match it (any more): its facts may have changed.
+        """
+        evaluation = Evaluation(affected)
+        matched = np.ones(len(affected), dtype=np.bool_) if all_groups else evaluation.matching(rule)
+        if not matched.any():
+            return []
+        groups = _groups(rule, evaluation, affected, all_groups=all_groups)
+        times = affected.time[matched]
+        stored = self._stored(rule, groups)
+        lo, hi, places = region(rule, int(times.min()), int(times.max()), [(f.first, f.last) for f in stored])
+        return [_Task(rule, groups, lo, hi, tuple(stored[place] for place in places))]
+
+    def _stored(self, rule: CompiledRule, groups: frozenset[Group]) -> list[Finding]:
+        keys = json.dumps([alerts.group_key(group) for group in groups])
+        return alerts.findings(
+            self.store,
+            "rule = ? AND state = 'open' AND grp IN (SELECT value FROM json_each(?))",
+            (rule.id, keys),
+        )
+
+    # -- evaluating --------------------------------------------------------------------------------------------
+    def _evaluate(self, tasks: Sequence[_Task], report: Report, now: int, history: bool) -> None:
+        for where, parameters, some in self._loads(tasks):
+            evaluation = Evaluation(facts.read(self.store, self.settings, where, parameters))
+            for task in some:
+                before = len(report.failed)
+                bursts = self._guarded(report, task.rule, partial(evaluation.bursts, task.rule, task.lo, task.hi))
+                if len(report.failed) == before:
+                    mine = [burst for burst in bursts if burst.group in task.groups]
+                    report.changed += self._reconcile(task, mine, now, history)
+
+    def _loads(self, tasks: Sequence[_Task]) -> Iterable[tuple[str, Any, list[_Task]]]:
+        """Yield what to read for which tasks: of rules by actor or address only the events of those concerned."""
+        narrow = [task for task in tasks if _by_entity(task)]
+        names = {
+            part: {value for task in narrow for group in task.groups for name, value in group if name == part}
+            for part in ("actor", "ip")
+        }
+        if sum(map(len, names.values())) > FEW:
+            narrow = []
+        wide = [task for task in tasks if task not in narrow]
+        if wide:
+            yield "e.time BETWEEN ? AND ?", _span(wide), wide
+        if narrow:
+            since, until = _span(narrow)
+            found = {part: json.dumps(sorted(values)) for part, values in names.items()}
+            yield (
+                "e.time BETWEEN :since AND :until AND (e.actor IN (SELECT id FROM actors WHERE name IN"
+                " (SELECT value FROM json_each(:actor))) OR e.ip IN (SELECT id FROM addresses WHERE name IN"
+                " (SELECT value FROM json_each(:ip))))",
+                {"since": since, "until": until, **found},
+                narrow,
+            )
+
+    def _guarded(self, report: Report, rule: CompiledRule, compute: Callable[[], list[T]]) -> list[T]:
+        """Compute, or note that this rule raised: one rule's fault must stop neither the events nor other rules."""
+        try:
+            return compute()
+        except StoreError:
+            raise
+        except Exception as error:  # noqa: BLE001 -- whatever a rule or a fact raises, the events have to be stored
+            report.failed.append((rule.id, f"{type(error).__name__}: {error}"))
+            return []
+
+    # -- findings ----------------------------------------------------------------------------------------------
+    def _reconcile(self, task: _Task, bursts: Sequence[Burst], now: int, history: bool) -> list[Finding]:
+        """Make the stored findings of a task what its bursts say; return those that are new or changed.
+
+        A burst takes over the oldest finding that overlaps it; further ones are merged into that; a finding that no
+        burst overlaps is withdrawn.
+        """
+        changed: list[Finding] = []
+        free = {finding.id: finding for finding in sorted(task.stored, key=lambda f: f.id)}
+        for burst in bursts:
+            fresh = _finding(task.rule, burst, history)
+            overlapping = [
+                f for f in free.values() if f.group == fresh.group and f.first <= burst.last and f.last >= burst.first
+            ]
+            for finding in overlapping:
+                del free[finding.id]
+            if not overlapping:
+                changed.append(alerts.insert_finding(self.store, fresh, now))
+                continue
+            oldest, *others = overlapping
+            hidden = "" if oldest.hidden == "history" and not history and burst.last > oldest.last else oldest.hidden
+            after = replace(fresh, id=oldest.id, hidden=hidden, alert_id=oldest.alert_id)
+            changed += self._update([(oldest, after)] + [(f, replace(f, state="merged")) for f in others], now)
+        return changed + self._update([(f, replace(f, state="withdrawn")) for f in free.values()], now)
+
+    def _update(self, pairs: Iterable[tuple[Finding, Finding]], now: int) -> list[Finding]:
+        different = [after for before, after in pairs if after != before]
+        for finding in different:
+            alerts.update_finding(self.store, finding, now)
+        return different
+
+
+def _finding(rule: CompiledRule, burst: Burst, history: bool) -> Finding:
+    hidden = "shadow" if rule.rule.shadow else "history" if history else ""
+    return Finding(
+        0,
+        rule.id,
+        rule.rule.title,
+        rule.rule.level,
+        dict(burst.group),
+        burst.first,
+        burst.last,
+        burst.count,
+        burst.actor,
+        burst.ip,
+        burst.evidence,
+        reasons(rule, burst),
+        hidden=hidden,
+    )
+
+
+def _groups(rule: CompiledRule, evaluation: Evaluation, columns: Columns, *, all_groups: bool) -> frozenset[Group]:
+    """Return the groups of the events that a rule looks at, or of all events."""
+    everything = np.ones(len(columns), dtype=np.bool_)
+    if rule.correlation is None:
+        entries = plain_entries(rule, columns, everything if all_groups else evaluation.matching(rule))
+    else:
+        slots = rule.correlation.slots
+        matched = [everything if all_groups else evaluation.matching(slot.rule) for slot in slots]
+        entries = slot_entries(rule.correlation.group_by, slots, matched, columns)
+    _, first = np.unique(entries.line.groups, return_index=True)
+    return frozenset(entries.group(columns, int(entry)) for entry in first)
+
+
+def _by_entity(task: _Task) -> bool:
+    """Tell whether every group of a task names an actor or an address as the event has it."""
+    correlation = task.rule.correlation
+    aliased = correlation is not None and any(slot.group_by != correlation.group_by for slot in correlation.slots)
+    return not aliased and all(any(name in ("actor", "ip") for name, _ in group) for group in task.groups)
+
+
+def _span(tasks: Iterable[_Task]) -> tuple[int, int]:
+    """Return from when to when events are needed."""
+    some = list(tasks)
+    return min(task.lo - task.rule.lookback for task in some), max(task.hi for task in some)

@@ -1,0 +1,164 @@
+"""The watcher: keeps windows and forest up to date with the events, and tells which windows are strange."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bot.detect.budget import threshold
+from bot.detect.features import NAMES, features
+from bot.detect.forest import Forest, Refusal, fit
+from bot.detect.forest_config import ForestConfig
+from bot.detect.profiles import Floats
+from bot.detect.reasons import say
+from bot.detect.windows import EntityKind, Seen, Window, WindowKey, Windows
+from bot.model import Level
+from bot.times import HOUR, WEEK, iso
+
+LEARN = 2 * WEEK  # before that, rules only
+TRAIL = 8 * WEEK  # the threshold's weeks
+HISTORY = 60 * WEEK  # windows older than that are forgotten
+REASONS = 3
+
+
+@dataclass(frozen=True)
+class Strange:
+    """One window above the threshold, as it is now. Times in microseconds; `score` is 1 at the threshold.
+
+    `reasons` are sentences on the three strongest `groups` of features; `ip` is the latest address.
+    """
+
+    kind: EntityKind
+    entity: str
+    hour: int
+    first: int
+    last: int
+    events: int
+    score: float
+    level: Level
+    reasons: tuple[str, ...]
+    groups: tuple[str, ...]
+    ip: str | None
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    forest: Forest
+    alarm: float
+    high: float
+
+
+class Watcher:
+    """Scores every window again as it grows; fits the forest again every week, by the clock of the passes."""
+
+    def __init__(self, config: ForestConfig, excluded: Iterable[WindowKey] = ()) -> None:
+        self.config = config
+        self.windows = Windows(excluded)
+        self.history: dict[WindowKey, Floats] = {}  # features of closed windows
+        self.fitted: _Fitted | Refusal = Refusal("waiting for the first events")
+        self.refit_at = 0
+        self.began: int | None = None
+
+    def warm(self, events: Iterable[Seen], now: int, alerted: Iterable[WindowKey] = ()) -> None:
+        """Rebuild the state from all stored events in order of time, and fit. `alerted` were reported at the time."""
+        self.windows.alerted.update(alerted)
+        for event in events:
+            self._add(event)
+        self._fit(now)
+
+    def observe(self, events: Sequence[Seen], now: int) -> list[Strange]:
+        """Add a batch of events in order of arrival and return the windows it made strange, or grow, by their hour."""
+        if now >= self.refit_at:
+            self._fit(now)
+        touched: dict[WindowKey, Window] = {}
+        for event in events:
+            window = self._add(event)
+            if window is not None:
+                touched[window.key] = window
+        if not touched or isinstance(self.fitted, Refusal):
+            return []
+        rows = np.stack([features(window) for window in touched.values()])
+        return self._strange(self.fitted, list(touched.values()), rows)
+
+    def exclude(self, kind: EntityKind, entity: str, hour: int) -> None:
+        """Leave a window that people confirmed as bad out of threshold and refits, and out of what is not yet learnt.
+
+        What the profile already learnt of it goes when the watcher is built anew with it in `excluded`.
+        """
+        self.windows.excluded.add(WindowKey(kind, entity, hour))
+
+    def state(self) -> str:
+        """Return one sentence on whether the forest watches, and by what."""
+        if isinstance(self.fitted, Refusal):
+            return self.fitted.reason
+        rows, alarms = self.fitted.forest.rows, self.config.alarms_per_week
+        return f"fitted on {rows:,} actor-hours, {alarms:g} alarms a week, threshold {self.fitted.alarm:.2f}"
+
+    def _add(self, event: Seen) -> Window | None:
+        if self.began is None:
+            self.began = event.time
+        window = self.windows.observe(event)
+        for closed in self.windows.take_closed():
+            self.history[closed.key] = features(closed)
+        return window
+
+    def _strange(self, fitted: _Fitted, windows: Sequence[Window], rows: Floats) -> list[Strange]:
+        found = []
+        scores = fitted.forest.score(rows)
+        for window, row, score in zip(windows, rows, scores, strict=True):
+            if score > fitted.alarm and window.key not in self.windows.excluded:
+                self.windows.alerted.add(window.key)
+                found.append(_describe(window, row, float(score), fitted))
+        return sorted(found, key=lambda strange: (strange.hour, strange.entity))
+
+    def _fit(self, now: int) -> None:
+        if self.began is None:
+            return
+        ready = self.began + LEARN
+        if now < ready:
+            self.refit_at = ready
+            self.fitted = Refusal(f"learning until {iso(ready)[:10]}")
+            return
+        now -= (now - self.began) % WEEK  # the weeks are the log's, so that a restart fits what was fitted before
+        self.refit_at = now + WEEK
+        for key in [key for key in self.history if key.hour < now - HISTORY]:
+            del self.history[key]
+        rows = {
+            key: row for key, row in self.history.items() if key.hour <= now - HOUR and key not in self.windows.excluded
+        }
+        self.fitted = fit_budget(rows, now - min(TRAIL, (now - self.began) // 2), now, self.config)
+
+
+def fit_budget(rows: dict[WindowKey, Floats], since: int, now: int, config: ForestConfig) -> _Fitted | Refusal:
+    """Fit on the windows before `since`, and set the threshold on those after it, which the forest has not seen."""
+    learn = [row for key, row in rows.items() if key.hour < since]
+    recent = {key: row for key, row in rows.items() if key.hour >= since}
+    forest = fit(np.array(learn) if learn else np.zeros((0, len(NAMES))), config.groups)
+    if isinstance(forest, Refusal):
+        return forest
+    weeks = (now - since) / WEEK
+    alarms = round(config.alarms_per_week * weeks)
+    if len(recent) <= alarms:
+        return Refusal(f"too little data: {len(recent)} windows in {weeks:.0f} weeks, and {alarms} alarms to choose")
+    keys, scores = list(recent), forest.score(np.stack(list(recent.values())))
+    alarm = threshold(keys, scores, alarms)
+    return _Fitted(forest, alarm, max(alarm, threshold(keys, scores, round(config.high_per_week * weeks))))
+
+
+def _describe(window: Window, row: Floats, score: float, fitted: _Fitted) -> Strange:
+    groups = tuple(group for group, _ in fitted.forest.explain(row)[:REASONS])
+    return Strange(
+        kind=window.key.kind,
+        entity=window.key.entity,
+        hour=window.key.hour,
+        first=window.first,
+        last=window.last,
+        events=window.events,
+        score=score,
+        level=Level.high if score > fitted.high else Level.medium,
+        reasons=tuple(say(window, group) for group in groups),
+        groups=groups,
+        ip=window.ip,
+    )

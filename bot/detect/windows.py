@@ -1,0 +1,259 @@
+"""Windows, an actor's hour each: filled as events arrive, closed when the log's clock passes, then learnt from."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from bot.detect.profiles import BUSY, Counter, Floats, Profile, Usual, is_weekend, pair_surprise, usual_of
+from bot.times import DAY, HOUR, MINUTE
+
+EntityKind = Literal["actor", "ip"]
+
+MAX_KNOWN = 300_000  # objects, and addresses, remembered for the whole workspace
+COLD = 30 * DAY  # an object that nobody touched for so long is cold
+QUARANTINE = 7 * DAY  # so long people have to say that an alert was right, before its window is learnt from
+LATE = 2 * DAY  # a closed window takes late events for so long
+
+
+class Seen(NamedTuple):
+    """One event as the forest sees it. `time` in microseconds; `kind` is person, key, webhook or none."""
+
+    time: int
+    actor: str | None
+    ip: str | None
+    network: str | None
+    object: str
+    type: str
+    action: str
+    kind: str
+    sensitive: bool
+
+
+class WindowKey(NamedTuple):
+    """Names a window: whose it is, and the microsecond at which its hour begins."""
+
+    kind: EntityKind
+    entity: str
+    hour: int
+
+
+@dataclass
+class Window:
+    """What one actor, or one address without an actor, did in one hour so far, beside what is usual."""
+
+    key: WindowKey
+    cls: str
+    usual: Usual
+    first: int
+    last: int
+    events: int = 0
+    minutes: set[int] = field(default_factory=set)
+    delete_times: list[int] = field(default_factory=list)
+    sensitive_times: list[int] = field(default_factory=list)
+    sensitive_types: dict[str, None] = field(default_factory=dict)
+    objects: dict[str, str] = field(default_factory=dict)  # with the latest of CREATE and DELETE, else the first action
+    new_objects: set[str] = field(default_factory=set)
+    cold_objects: set[str] = field(default_factory=set)
+    foreign_deletes: set[str] = field(default_factory=set)
+    pairs: dict[str, float] = field(default_factory=dict)  # "DELETE SERVICE": its surprise
+    types: set[str] = field(default_factory=set)
+    addresses: dict[str, float] = field(default_factory=dict)  # windows of the past with this address
+    networks: set[str] = field(default_factory=set)
+    new_address: str | None = None
+    new_network: bool = False
+    unheard: bool = False
+    ip: str | None = None  # the latest
+    folded: Floats | None = None  # what the profile has learnt of it
+
+    def logs(self) -> Floats:
+        """Return the logarithms of the counts, in the order of COUNTS."""
+        usual, deletes, sensitive = self.usual, len(self.delete_times), len(self.sensitive_times)
+        counts = (
+            self.events,
+            len(self.minutes),
+            deletes,
+            len({time // MINUTE for time in self.delete_times}),
+            usual.deletes_day + deletes,
+            usual.deletes_week + deletes,
+            len(self.foreign_deletes),
+            sensitive,
+            len({time // MINUTE for time in self.sensitive_times}),
+            usual.sensitive_day + sensitive,
+            len(self.types),
+            sum(self.pairs.values()),
+            len(self.objects),
+            len(self.new_objects),
+            len(self.cold_objects),
+            len(self.addresses),
+            usual.idle_days,
+        )
+        return np.log1p(np.array(counts, dtype=np.float64))
+
+
+class Windows:
+    """The state: profiles of actors and classes, what the workspace has seen, and the windows still in reach."""
+
+    def __init__(self, excluded: Iterable[WindowKey] = ()) -> None:
+        self.profiles: dict[tuple[EntityKind, str], Profile] = {}
+        self.classes: dict[str, Profile] = {}
+        self.addresses = Counter(MAX_KNOWN)
+        self.touched: dict[str, tuple[int, tuple[EntityKind, str] | None]] = {}  # object: latest hour, creator
+        self.recent: dict[WindowKey, Window] = {}  # open or closed, young enough for late events
+        self.open: dict[WindowKey, Window] = {}
+        self.closed: list[Window] = []  # since they were last taken
+        self.alerted: set[WindowKey] = set()  # learnt from only after QUARANTINE
+        self.excluded = set(excluded)  # bad windows: never learnt from
+        self.waiting: deque[Window] = deque()  # alerted and closed, not yet learnt from
+        self.hour = 0
+
+    def observe(self, event: Seen) -> Window | None:
+        """Take in an event and return its window; None where it names neither actor nor address.
+
+        The clock is the latest event's: an hour closes when an event of a later one arrives.
+        """
+        hour = event.time - event.time % HOUR
+        if hour > self.hour:
+            self.advance(hour)
+        key = _key(event, hour)
+        if key is None:
+            return None
+        window = self.recent.get(key) or self._begin(key, event)
+        self.open[key] = window  # a closed one opens again for an event that comes late
+        self._add(window, event)
+        return window
+
+    def advance(self, hour: int) -> None:
+        """Close the windows that began before this hour and learn from them."""
+        self.hour = hour
+        for key in [key for key in self.open if key.hour < hour]:
+            window = self.open.pop(key)
+            self.closed.append(window)
+            self._profile(key).remember(key.hour, len(window.delete_times), len(window.sensitive_times))
+            if key in self.alerted:
+                self.waiting.append(window)
+            elif key not in self.excluded:
+                self._fold(window)
+        while self.waiting and self.waiting[0].key.hour + QUARANTINE <= hour:
+            self._release(self.waiting.popleft())
+        for key in [key for key in self.recent if key.hour < hour - LATE and key not in self.open]:
+            del self.recent[key]
+
+    def _release(self, window: Window) -> None:
+        self.alerted.discard(window.key)
+        if window.key not in self.excluded:
+            self._fold(window)
+
+    def take_closed(self) -> list[Window]:
+        """Return the windows that closed since the last call."""
+        closed, self.closed = self.closed, []
+        return closed
+
+    def _begin(self, key: WindowKey, event: Seen) -> Window:
+        cls = "address" if event.actor is None else event.kind
+        own = self.profiles.get(key[:2]) or Profile()
+        usual = usual_of(own, self.classes.setdefault(cls, Profile()), key.hour)
+        window = self.recent[key] = Window(key, cls, usual, event.time, event.time)
+        return window
+
+    def _profile(self, key: WindowKey) -> Profile:
+        profile = self.profiles.get(key[:2])
+        if profile is None:
+            profile = self.profiles[key[:2]] = Profile()
+        return profile
+
+    # -- an event joins its window ---------------------------------------------------------------------------
+    def _add(self, window: Window, event: Seen) -> None:
+        own = self.profiles.get(window.key[:2])
+        window.first, window.last = min(window.first, event.time), max(window.last, event.time)
+        window.events += 1
+        window.minutes.add(event.time // MINUTE)
+        if event.sensitive:
+            window.sensitive_times.append(event.time)
+            window.sensitive_types[event.type] = None
+        pair = f"{event.action} {event.type}"
+        if pair not in window.pairs:
+            window.pairs[pair] = pair_surprise(pair, own, self.classes.get(window.cls))
+            window.types.add(event.type)
+        self._add_object(window, event, own)
+        if event.ip is not None and event.ip != window.ip:
+            self._add_address(window, event.ip, event.network, own)
+
+    def _add_object(self, window: Window, event: Seen, own: Profile | None) -> None:
+        name = event.object
+        mine = own is not None and name in own.objects
+        latest, creator = self.touched.get(name, (0, None))
+        if name not in window.objects and event.action != "CREATE":
+            if not mine:
+                window.new_objects.add(name)
+            if latest < window.key.hour - COLD:
+                window.cold_objects.add(name)
+        if event.action == "DELETE":
+            window.delete_times.append(event.time)
+            if not mine and creator not in (None, window.key[:2]):
+                window.foreign_deletes.add(name)
+        if event.action in ("CREATE", "DELETE"):
+            window.objects[name] = event.action
+        else:
+            window.objects.setdefault(name, event.action)
+
+    def _add_address(self, window: Window, ip: str, network: str | None, own: Profile | None) -> None:
+        window.ip = ip
+        if ip in window.addresses:
+            return
+        window.addresses[ip] = own.addresses.get(ip, 0.0) if own else 0.0
+        if not window.addresses[ip]:
+            window.new_address = ip
+            window.unheard = window.unheard or ip not in self.addresses
+        if network is not None and network not in window.networks:
+            window.networks.add(network)
+            window.new_network = window.new_network or own is None or network not in own.networks
+
+    # -- a closed window is learnt from ------------------------------------------------------------------------
+    def _fold(self, window: Window) -> None:
+        own, cls = self._profile(window.key), self.classes[window.cls]
+        weight = BUSY / (BUSY + own.windows)
+        x, old, window.folded = window.logs(), window.folded, window.logs()
+        if old is None:
+            cls.first_windows += weight * (own.windows == 0)
+            _learn(own, window, x, 1.0)
+            _learn(cls, window, x, weight)
+        else:
+            own.meter.replace(old, x)
+        for pair in window.pairs:
+            own.pairs.touch(pair, float(old is None))
+            cls.pairs.touch(pair, weight * (old is None))
+        for ip in window.addresses:
+            own.addresses.touch(ip)
+            self.addresses.touch(ip)
+        for network in window.networks:
+            own.networks.touch(network)
+        self._fold_objects(window, own)
+
+    def _fold_objects(self, window: Window, own: Profile) -> None:
+        for name, action in window.objects.items():
+            own.objects.touch(name)
+            latest, creator = self.touched.pop(name, (0, None))
+            self.touched[name] = (max(latest, window.key.hour), window.key[:2] if action == "CREATE" else creator)
+        while len(self.touched) > MAX_KNOWN:
+            del self.touched[next(iter(self.touched))]
+
+
+def _key(event: Seen, hour: int) -> WindowKey | None:
+    if event.actor is not None:
+        return WindowKey("actor", event.actor, hour)
+    return None if event.ip is None else WindowKey("ip", event.ip, hour)
+
+
+def _learn(profile: Profile, window: Window, x: Floats, weight: float) -> None:
+    profile.meter.add(x, weight)
+    profile.windows += weight
+    profile.hours[window.key.hour // HOUR % 24] += weight
+    profile.weekends += weight * is_weekend(window.key.hour)
+    profile.new_addresses += weight * (window.new_address is not None)
+    profile.new_networks += weight * window.new_network
+    profile.unheard_addresses += weight * window.unheard

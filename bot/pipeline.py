@@ -1,0 +1,243 @@
+"""One pass: what was read goes to events, findings, alerts and outbox in one transaction."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from bot.alert import run as alert_run
+from bot.alert.routing import Routing
+from bot.detect.rules import CompiledRule
+from bot.detect.run import Detector
+from bot.detect.run import Report as Detected
+from bot.fields import ACTOR_TYPES, FactSettings
+from bot.model import Broken, Finding, Record
+from bot.poll import run as poll_run
+from bot.poll.client import Portal, Window
+from bot.poll.sweep import Batch
+from bot.store import events, gaps, outbox
+from bot.store.events import NOTHING, Added
+from bot.store.schema import Store
+from bot.times import DAY, SECOND, iso
+
+IMPORT_BATCH = 20_000  # records in one transaction of an import
+ACTOR_TYPE_FIELDS = frozenset({"actor_type", "actor_kind"})
+DEEP_SWEEP_EVERY = DAY  # a poll reads the last 24 hours again so often
+
+
+class Book(Protocol):
+    """What is in force: the rules that report, and where alerts go."""
+
+    @property
+    def reporting(self) -> tuple[CompiledRule, ...]:
+        """The rules that give findings of their own."""
+        ...
+
+    @property
+    def routing(self) -> Routing:
+        """From how many points on an alert is posted, and where to."""
+        ...
+
+
+@dataclass
+class Report:
+    """What one pass, poll or import did."""
+
+    events: int = 0
+    malformed: int = 0
+    windows: int = 0
+    gaps: int = 0
+    findings: int = 0
+    posted: int = 0
+    quiet: int = 0
+    failed_rules: list[str] = field(default_factory=list)
+
+
+Progress = Callable[[int, int, int], None]  # (how far, of how much, events so far); far and much in any one unit
+
+
+@dataclass
+class Pipeline:
+    """Ties the stages together over one store. `now` gives microseconds."""
+
+    store: Store
+    facts: FactSettings
+    book: Callable[[], Book]
+    now: Callable[[], int]
+    forest: Any = None
+
+    def __post_init__(self) -> None:
+        self._detector = Detector(self.store, self.facts)
+
+    # -- polling -----------------------------------------------------------------------------------------------
+    def poll(
+        self, portal: Portal, *, overlap: int, backfill: int, types: poll_run.TypeReader | None = None,
+        progress: Progress | None = None,
+    ) -> Report:  # fmt: skip
+        """Sweep until up to date. Raises ApiError; what was read until then is stored, and the watermark says so."""
+        report = Report()
+        self.catch_up(report)
+        what, live_since = self._plan(portal, overlap, backfill)
+        fresh = NOTHING
+        for batch in poll_run.run_once(portal, what):
+            added = self._take_batch(batch, report, history=batch.window.until <= live_since)
+            fresh = fresh.merge(added)
+            if progress:
+                progress(batch.window.until - what.since, what.until - what.since, report.events)
+        if types and fresh.count:
+            self._learn_types(types, fresh, report)
+        self._finish(what, live_since, report)
+        return report
+
+    def _plan(self, portal: Portal, overlap: int, backfill: int) -> tuple[poll_run.Plan, int]:
+        """Return what to read, and up to when all is history: the beginning of the first poll that is completed."""
+        watermark = self._meta_time("watermark")
+        deep = self._meta_time("deep_sweep")
+        if watermark is not None and (deep is None or deep + DEEP_SWEEP_EVERY <= self.now()):
+            overlap = max(overlap, DAY)
+        missing = [Window(since, until) for since, until, *_ in gaps.open_gaps(self.store)]
+        what = poll_run.plan(portal, watermark, overlap, backfill, missing)
+        live_since = self._meta_time("live_since")
+        if live_since is None:
+            live_since = what.until
+        if overlap >= DAY or watermark is None:
+            self.store.set_meta("deep_sweep_began", str(self.now()))
+        return what, live_since
+
+    def _take_batch(self, batch: Batch, report: Report, *, history: bool) -> Added:
+        """Store one read of a window with all that follows from it; the watermark moves when the window is settled."""
+        window = batch.window
+        with self.store.write():
+            if batch.gap:
+                gaps.note(self.store, window.since, window.until, batch.gap, self.now())
+                report.gaps += 1
+            report.malformed += events.keep_broken(
+                self.store, batch.broken, window.since - SECOND, window.until, self.now()
+            )
+            added = self._take(batch.records, report, history=history)
+            if batch.settled:
+                gaps.close(self.store, window.since, window.until, self.now())
+                report.windows += 1
+            if batch.settled or batch.gap:
+                self._advance(window.until)
+        return added
+
+    def _advance(self, until: int) -> None:
+        before = self._meta_time("watermark")
+        if before is None or until > before:
+            self.store.set_meta("watermark", str(until))
+
+    def _finish(self, what: poll_run.Plan, live_since: int, report: Report) -> None:
+        with self.store.write():
+            self.store.set_meta("last_poll", str(self.now()))
+            if began := self.store.meta("deep_sweep_began"):
+                self.store.set_meta("deep_sweep", began)
+                self.store.set_meta("deep_sweep_began", None)
+            if self.store.meta("live_since") is None:
+                self.store.set_meta("live_since", str(live_since))
+                self._tell_history(f"The log was read from {iso(what.since)} on", report)
+
+    def _learn_types(self, types: poll_run.TypeReader, fresh: Added, report: Report) -> None:
+        """Ask for the actor types of the new events, and look again with the rules that want to know."""
+        window = Window(fresh.since // SECOND * SECOND, fresh.until // SECOND * SECOND + SECOND)
+        found = types.read(window, self.now())
+        if not found:
+            return
+        codes = {record: ACTOR_TYPES.index(name) + 1 for record, name in found.items()}
+        with self.store.write():
+            if events.set_actor_types(self.store, codes):
+                curious = [rule for rule in self.book().reporting if rule.fields & ACTOR_TYPE_FIELDS]
+                detected = self._detector.run_span(curious, window.since, window.until, self.now(), history=False)
+                self._alert(detected, report, history=False)
+
+    # -- importing ---------------------------------------------------------------------------------------------
+    def take_file(self, lines: Iterable[Record | Broken], progress: Progress | None = None) -> Report:
+        """Store records of a file, in any order; all of it is history. Detection follows when all are there."""
+        report, twins, added = Report(), Counter[int](), NOTHING
+        broken: list[Broken] = []
+        for batch in _batches(lines, IMPORT_BATCH):
+            records = [one for one in batch if isinstance(one, Record)]
+            broken += [one for one in batch if isinstance(one, Broken)]
+            with self.store.write():
+                more = events.add(self.store, records, events.number_twins(self.store, records, twins))
+                gaps.note_undetected(self.store, more, "imported", self.now())
+            added = added.merge(more)
+            report.events += more.count
+            if progress:
+                progress(report.events, 0, report.events)
+        report.malformed = events.keep_broken(self.store, broken, 0, 0, self.now())
+        self.catch_up(report)
+        if added.count:
+            self._tell_history(f"{report.events:,} events were imported", report)
+        return report
+
+    def catch_up(self, report: Report) -> None:
+        """Look at what an earlier pass stored but could not look at: an import, or a rule that raised."""
+        for span in gaps.undetected(self.store, self.now()):
+            rules = [rule for rule in self.book().reporting if span.rule in (None, rule.id)]
+            with self.store.write():
+                gaps.forget(self.store, span)
+                added = Added(1, span.after, span.since, span.until, late=True)
+                detected = self._detector.run_once(rules, added, self.now(), history=span.history)
+                self._note_failed(detected, span, history=span.history)
+                self._alert(detected, report, history=span.history)
+
+    def take(self, records: Iterable[Record], report: Report, *, history: bool) -> None:
+        """Run all stages over some records, in a transaction of their own."""
+        with self.store.write():
+            self._take(records, report, history=history)
+
+    # -- the stages --------------------------------------------------------------------------------------------
+    def _take(self, records: Iterable[Record], report: Report, *, history: bool) -> Added:
+        """Run the stages over records of one window. Has to run inside a transaction."""
+        some = list(records)
+        added = events.add(self.store, some, events.number_twins(self.store, some))
+        report.events += added.count
+        if added.count:
+            now = self.now()
+            detected = self._detector.run_once(self.book().reporting, added, now, history=history)
+            if self.forest is not None and not history:
+                detected.changed += self.forest.run_once(added, now)
+            self._note_failed(detected, added, history=history)
+            self._alert(detected, report, history=history)
+        return added
+
+    def _alert(self, detected: Detected, report: Report, *, history: bool) -> None:
+        changed: list[Finding] = detected.changed
+        report.findings += len(changed)
+        report.failed_rules += [f"{rule}: {why}" for rule, why in detected.failed]
+        told = alert_run.run_once(self.store, changed, self.book().routing, self.now(), history=history)
+        report.posted += len(told.posted)
+        report.quiet += len(told.quiet)
+
+    def _note_failed(self, detected: Detected, span: Added | gaps.Span, *, history: bool) -> None:
+        """Keep what rules could not look at for another try, and tell the ops channel the first time."""
+        for text in gaps.note_failed(self.store, detected.failed, span, self.now(), history=history):
+            outbox.put(self.store, "ops", self.now(), body=f"A rule could not be evaluated, and is tried again. {text}")
+
+    def _tell_history(self, what: str, report: Report) -> None:
+        outbox.put(
+            self.store,
+            "notice",
+            self.now(),
+            body=f"{what}: {report.events:,} events, {report.findings:,} findings in the history."
+            " History is not news, so nothing of it is posted; `/audit alerts` lists it.",
+            urgency=0,
+        )
+
+    def _meta_time(self, key: str) -> int | None:
+        text = self.store.meta(key)
+        return None if text is None else int(text)
+
+
+def _batches(lines: Iterable[Record | Broken], size: int) -> Iterator[list[Record | Broken]]:
+    batch: list[Record | Broken] = []
+    for one in lines:
+        batch.append(one)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

@@ -1,0 +1,16 @@
+"""The query language of `/audit`, for exceptions and export too. Pure: text in, conditions and time ranges out."""
+
+from bot.query.read import BEGIN, END, Command, Query, parse_command, parse_condition, parse_query
+from bot.query.tree import Condition, field_names
+
+__all__ = [
+    "BEGIN",
+    "END",
+    "Command",
+    "Condition",
+    "Query",
+    "field_names",
+    "parse_command",
+    "parse_condition",
+    "parse_query",
+]

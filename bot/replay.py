@@ -1,0 +1,110 @@
+"""A file through the whole pipeline in event time, as if it had come live."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from bot import rulebook
+from bot.alert.outbox import Channels, Postman
+from bot.app import opened
+from bot.detect.strange import ForestWatch
+from bot.model import AlertView, Record
+from bot.pipeline import Pipeline, Report
+from bot.poll.records import read_files
+from bot.settings import Settings
+from bot.show import lines, progress, table
+from bot.times import MINUTE, iso, parse_time
+
+STEP = 5 * MINUTE  # of events in one pass
+
+
+@dataclass
+class Printer:
+    """The Sender of a replay: remembers a line for each message that would be posted or updated."""
+
+    now: int = 0
+    told: list[dict[str, Any]] = field(default_factory=list)
+
+    def post_alert(self, channel: str, view: AlertView, repeat: bool) -> tuple[str, str]:
+        """Remember the message."""
+        self.told.append(as_line(view, self.now))
+        return channel, view.alert.name
+
+    def update_alert(self, channel: str, ts: str, view: AlertView) -> None:
+        """Remember the message as it is now."""
+        self.told.append(as_line(view, self.now))
+
+    def post_text(self, channel: str, text: str, thread_ts: str | None = None) -> str:
+        """Do nothing: notices and replies are no alerts."""
+        return ""
+
+    def find_alert(self, channel: str, alert_id: int, since: int) -> str | None:
+        """Find nothing: nothing is ever cut off."""
+        return None
+
+
+def as_line(view: AlertView, time: int) -> dict[str, Any]:
+    """Return a message as machine output has it; `time` is the clock of the pass that posts."""
+    alert = view.alert
+    newest = max(view.findings, key=lambda finding: finding.last)
+    return {
+        "alert_id": alert.name,
+        "time": iso(time),
+        "level": alert.level.name,
+        "actor": alert.entity.name if alert.entity.kind == "actor" else None,
+        "ip": alert.entity.name if alert.entity.kind == "ip" else newest.ip,
+        "rules": list(dict.fromkeys(finding.rule_id for finding in view.findings)),
+        "reasons": list(dict.fromkeys(reason for finding in view.findings for reason in finding.reasons)),
+        "first_event": iso(alert.first),
+        "last_event": iso(max(finding.last for finding in view.findings)),
+        "events": alert.events,
+    }
+
+
+def replay(settings: Settings, file: Path, begin: str, format_: str) -> None:
+    """Print a line for each message that would be posted or updated after `begin`."""
+    book = rulebook.read_rulebook(settings.rules)
+    start = read_begin(begin)
+    records = sorted((one for one in read_files([str(file)]) if isinstance(one, Record)), key=lambda one: one.time)
+    with tempfile.TemporaryDirectory() as folder, progress("Replaying") as seen, opened(Path(folder) / "replay.db", create=True) as store:
+        facts, printer = settings.fact_settings(book.sensitive), Printer()
+        clock = lambda: printer.now  # noqa: E731 -- the event clock, moved by the loop below
+        pipeline = Pipeline(store, facts, lambda: book, clock, ForestWatch(store, facts, book.forest))
+        postman = Postman(store, printer, Channels("replay", "replay"), lambda: book.routing, clock)
+        done = Report()
+        for at, batch in steps(records, start):
+            printer.now = at
+            pipeline.take(batch, done, history=at <= start)
+            postman.run_once()
+            if seen:
+                seen(done.events, len(records), done.events)
+            if format_ == "jsonl":
+                lines(printer.told)
+                printer.told.clear()
+    if format_ == "table":
+        table(("alert", "time", "level", "actor", "ip", "events", "reasons"), map(_row, printer.told), empty="No alerts.")
+
+
+def read_begin(text: str) -> int:
+    """Return the moment that --from names. Raises ConfigError."""
+    from bot.errors import ConfigError
+
+    try:
+        return parse_time(text)
+    except ValueError as error:
+        raise ConfigError(f"--from: {error}.") from error
+
+
+def steps(records: Iterable[Record], start: int) -> Iterator[tuple[int, list[Record]]]:
+    """Yield (clock, records) of each pass: all history as one, then every 5 minutes in which there is something."""
+    for at, some in groupby(records, key=lambda one: start if one.time <= start else -(-one.time // STEP) * STEP):
+        yield at, list(some)
+
+
+def _row(line: dict[str, Any]) -> tuple[Any, ...]:
+    return (*(line[name] for name in ("alert_id", "time", "level", "actor", "ip", "events")), "; ".join(line["reasons"]))

@@ -1,0 +1,129 @@
+"""What is in force: the rule files and the settings files beside them, or the last good set kept in the store."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bot.alert.routing import Routing, parse_routing
+from bot.detect.forest_config import ForestConfig, parse_config
+from bot.detect.rules import CompiledRule, RuleSet
+from bot.detect.sensitive import parse_sensitive
+from bot.detect.sigma import load_rules, read_rule_files
+from bot.errors import ConfigError, Problem, RuleError
+from bot.fields import SENSITIVE_TYPES
+from bot.store.alerts import remember_rules
+from bot.store.schema import Store
+
+SHIPPED = Path(__file__).resolve().parent.parent / "rules"
+ROUTING, FOREST, SENSITIVE = SETTINGS_FILES = ("routing.yml", "forest.yml", "sensitive.yml")
+
+
+@dataclass(frozen=True)
+class Rulebook:
+    """Checked rules, where alerts go, the forest's budget, the sensitive types; and the texts all this was read from."""
+
+    rules: RuleSet
+    routing: Routing = field(default_factory=Routing)
+    forest: ForestConfig = field(default_factory=ForestConfig)
+    sensitive: tuple[str, ...] = SENSITIVE_TYPES
+    files: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def reporting(self) -> tuple[CompiledRule, ...]:
+        """The rules that give findings of their own."""
+        return tuple(rule for rule in self.rules.rules if rule.reports)
+
+
+def rules_folder(path: Path) -> Path:
+    """Return the folder (or file) to read rules from: the shipped ones where the default does not exist.
+
+    Raises ConfigError where a path that somebody chose does not exist.
+    """
+    if path.exists():
+        return path
+    if path == Path("rules") and SHIPPED.exists():
+        return SHIPPED
+    raise ConfigError(f"There are no rules at {path}: set AUDIT_BOT_RULES, or give --rules, to a folder of rule files.")
+
+
+def read_rulebook(path: Path) -> Rulebook:
+    """Read and check everything at a path. Raises RuleError with all problems of all files."""
+    return check(read_texts(path))
+
+
+def read_texts(path: Path) -> dict[str, str]:
+    """Return all texts at a path, by file name relative to it. Raises RuleError, ConfigError."""
+    path = rules_folder(path)
+    texts = read_rule_files(path)
+    for name in SETTINGS_FILES:
+        file = path / name
+        if file.is_file():
+            try:
+                texts[name] = file.read_text(encoding="utf-8")
+            except (OSError, UnicodeDecodeError) as error:
+                raise RuleError((Problem(name, 1, f"cannot be read: {error}"),)) from error
+    return texts
+
+
+def check(texts: Mapping[str, str]) -> Rulebook:
+    """Return what the texts say. Raises RuleError with all problems of all files."""
+    problems: list[Problem] = []
+    routing, forest, sensitive, rules = Routing(), ForestConfig(), SENSITIVE_TYPES, RuleSet((), {})
+    try:
+        rules = load_rules({name: text for name, text in texts.items() if name not in SETTINGS_FILES})
+    except RuleError as error:
+        problems += error.problems
+    try:
+        routing = parse_routing(texts.get(ROUTING, ""), ROUTING)
+    except RuleError as error:
+        problems += error.problems
+    try:
+        forest = parse_config(texts.get(FOREST, ""), FOREST)
+    except RuleError as error:
+        problems += error.problems
+    try:
+        sensitive = parse_sensitive(texts.get(SENSITIVE, ""), SENSITIVE)
+    except RuleError as error:
+        problems += error.problems
+    if problems:
+        raise RuleError(tuple(problems))
+    return Rulebook(rules, routing, forest, sensitive, dict(texts))
+
+
+def keep(store: Store, book: Rulebook, now: int) -> None:
+    """Keep a good set in the store, so that neither a bad edit nor a restart leaves us without rules."""
+    with store.write() as connection:
+        newest = store.value("SELECT files FROM rule_sets ORDER BY id DESC LIMIT 1")
+        text = json.dumps(dict(sorted(book.files.items())), ensure_ascii=False)
+        if newest != text:
+            connection.execute(
+                "INSERT INTO rule_sets (digest, taken, files) VALUES (?, ?, ?)", (book.rules.digest, now, text)
+            )
+        remember_rules(store, [rule.rule for rule in book.rules.rules])
+        store.set_meta("rules_state", f"{len(book.reporting)} rules in force")
+
+
+def last_good(store: Store) -> Rulebook | None:
+    """Return the last good set that the store keeps, None where there never was one."""
+    text = store.value("SELECT files FROM rule_sets ORDER BY id DESC LIMIT 1")
+    return None if text is None else check(json.loads(text))
+
+
+def in_force(store: Store, path: Path, now: int) -> tuple[Rulebook, RuleError | None]:
+    """Return the rules to run with: the files where they are good, else the last good set with what is wrong.
+
+    Raises RuleError where the files are broken and there never was a good set.
+    """
+    try:
+        book = read_rulebook(path)
+    except RuleError as error:
+        before = last_good(store)
+        if before is None:
+            raise
+        store.set_meta("rules_state", f"the last good set is in force, the files are broken: {error.problems[0]}")
+        return before, error
+    keep(store, book, now)
+    return book, None

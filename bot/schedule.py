@@ -1,0 +1,76 @@
+"""Jobs in time; APScheduler's home. Work is derived from the store, never from ticks: a missed tick loses nothing."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_MAX_INSTANCES, EVENT_JOB_MISSED, JobExecutionEvent
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from bot.errors import AuditBotError
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Job:
+    """Something to do every so many seconds; the first time at once."""
+
+    name: str
+    seconds: float
+    work: Callable[[], None]
+
+
+class Schedule:
+    """Runs jobs, each never beside itself, until it is stopped."""
+
+    def __init__(self, jobs: list[Job]) -> None:
+        self._jobs = jobs
+        self._scheduler = BackgroundScheduler(
+            executors={"default": ThreadPoolExecutor(len(jobs))},
+            job_defaults={"coalesce": True, "misfire_grace_time": None, "max_instances": 1},
+            timezone="UTC",
+        )
+        self._scheduler.add_listener(_note, EVENT_JOB_ERROR | EVENT_JOB_MISSED | EVENT_JOB_MAX_INSTANCES)
+        self._locks = {job.name: threading.Lock() for job in jobs}
+
+    def start(self) -> None:
+        """Begin; each job runs at once, then at its interval."""
+        self._scheduler.start()
+        for job in self._jobs:
+            entry = self._scheduler.add_job(
+                self.run_now, "interval", args=[job.name], seconds=job.seconds, id=job.name, replace_existing=True
+            )
+            entry.modify(next_run_time=entry.next_run_time - timedelta(seconds=job.seconds))
+
+    def run_now(self, name: str) -> None:
+        """Run a job in this thread, unless it is running already."""
+        job = next(job for job in self._jobs if job.name == name)
+        lock = self._locks[name]
+        if not lock.acquire(blocking=False):
+            return
+        try:
+            job.work()
+        except AuditBotError as error:
+            log.error("%s: %s", name, error)
+        except Exception:
+            log.exception("%s failed; it is tried again", name)
+        finally:
+            lock.release()
+
+    def stop(self, deadline: float) -> None:
+        """Stop; wait so many seconds for what is running."""
+        self._scheduler.pause()
+        for lock in self._locks.values():
+            if lock.acquire(timeout=deadline / len(self._locks)):
+                lock.release()
+        self._scheduler.shutdown(wait=False)
+
+
+def _note(event: JobExecutionEvent) -> None:
+    log.debug("the scheduler says %s of %s", event.code, event.job_id)

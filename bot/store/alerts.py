@@ -1,0 +1,204 @@
+"""Findings and alerts: writing them, what people see of them, what people decide about them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from bot.fields import FactSettings
+from bot.model import Alert, AlertView, Entity, Finding, Level, Rule
+from bot.store import journal, outbox
+from bot.store.schema import Store
+from bot.store.search import events_by_id
+
+_FINDING = "id, rule, title, level, grp, first, last, count, actor, ip, evidence, reasons, state, hidden, alert"
+_ALERT = (
+    "id, entity_kind, entity, level, points, state, decision, opened, first, last, events, owner, owned_at, channel, ts"
+)
+OVER = ("resolved", "expired", "withdrawn")  # states in which nobody needs to do anything any more
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a person's action did: `done`, and a sentence for that person."""
+
+    done: bool
+    reason: str
+
+
+def group_key(group: Iterable[tuple[str, str]]) -> str:
+    """Return a finding's group as the text under which it is stored."""
+    return json.dumps(dict(group), ensure_ascii=False)
+
+
+def read_finding(row: tuple[Any, ...]) -> Finding:
+    """Return the finding of a row in the order of `_FINDING`."""
+    number, rule, title, level, group, first, last, count, actor, ip, evidence, reasons, state, hidden, alert = row
+    return Finding(
+        number, rule, title, Level(level), json.loads(group), first, last, count, actor, ip,
+        tuple(json.loads(evidence)), tuple(json.loads(reasons)), state, hidden, alert,
+    )  # fmt: skip
+
+
+def findings(store: Store, where: str = "1", parameters: tuple[Any, ...] = ()) -> list[Finding]:
+    """Return the findings that satisfy an SQL condition, oldest id first."""
+    return [
+        read_finding(row)
+        for row in store.rows(f"SELECT {_FINDING} FROM findings WHERE {where} ORDER BY id", parameters)
+    ]
+
+
+def insert_finding(store: Store, finding: Finding, now: int) -> Finding:
+    """Store a new finding and return it with its id."""
+    row = {
+        "rule": finding.rule_id, "grp": group_key(finding.group.items()), "title": finding.title,
+        "level": int(finding.level), **_burst(finding), "alert": finding.alert_id, "found": now, "updated": now,
+    }  # fmt: skip
+    with store.write() as connection:
+        cursor = connection.execute(
+            f"INSERT INTO findings ({', '.join(row)}) VALUES ({', '.join(f':{name}' for name in row)})",
+            row,
+        )
+    return _with(finding, id=cursor.lastrowid)
+
+
+def update_finding(store: Store, finding: Finding, now: int) -> None:
+    """Store what a finding has become."""
+    row = {
+        **_burst(finding),
+        "level": int(finding.level),
+        "title": finding.title,
+        "alert": finding.alert_id,
+        "updated": now,
+    }
+    with store.write() as connection:
+        assignments = ", ".join(f"{name} = :{name}" for name in row)
+        connection.execute(f"UPDATE findings SET {assignments} WHERE id = :id", {**row, "id": finding.id})
+
+
+def _burst(finding: Finding) -> dict[str, Any]:
+    return {
+        "first": finding.first, "last": finding.last, "count": finding.count, "actor": finding.actor, "ip": finding.ip,
+        "evidence": json.dumps(finding.evidence), "reasons": json.dumps(finding.reasons, ensure_ascii=False),
+        "state": finding.state, "hidden": finding.hidden,
+    }  # fmt: skip
+
+
+def _with(finding: Finding, **changes: Any) -> Finding:
+    return Finding(**{**finding.__dict__, **changes})
+
+
+def read_alert(row: tuple[Any, ...]) -> Alert:
+    """Return the alert of a row in the order of `_ALERT`."""
+    number, kind, entity, level, *rest = row
+    return Alert(number, Entity(kind, entity), Level(level), *rest)
+
+
+def alerts(store: Store, where: str = "1", parameters: tuple[Any, ...] = (), order: str = "id") -> list[Alert]:
+    """Return the alerts that satisfy an SQL condition."""
+    return [
+        read_alert(row) for row in store.rows(f"SELECT {_ALERT} FROM alerts WHERE {where} ORDER BY {order}", parameters)
+    ]
+
+
+def alert(store: Store, alert_id: int) -> Alert | None:
+    """Return one alert."""
+    found = alerts(store, "id = ?", (alert_id,))
+    return found[0] if found else None
+
+
+def listing(store: Store, *, state: str | None = None, limit: int = 20, posted_only: bool = True) -> list[Alert]:
+    """Return the newest alerts first, those that people were shown unless all are asked for."""
+    conditions = ["decision LIKE 'posted%'"] * posted_only + ["state = :state"] * (state is not None)
+    where = " AND ".join(conditions) or "1"
+    rows = store.rows(
+        f"SELECT {_ALERT} FROM alerts WHERE {where} ORDER BY last DESC, id DESC LIMIT :limit",
+        {"state": state, "limit": limit},
+    )
+    return [read_alert(row) for row in rows]
+
+
+def insert_alert(store: Store, fresh: Alert, late_by: int) -> Alert:
+    """Store a new alert and return it with its id."""
+    row = _alert_row(fresh) | {"late_by": late_by}
+    with store.write() as connection:
+        cursor = connection.execute(
+            f"INSERT INTO alerts ({', '.join(row)}) VALUES ({', '.join(f':{name}' for name in row)})",
+            row,
+        )
+    return Alert(**{**fresh.__dict__, "id": cursor.lastrowid})
+
+
+def update_alert(store: Store, changed: Alert) -> None:
+    """Store what an alert has become by new findings; who has it and where it stands are not touched."""
+    row = {
+        name: value for name, value in _alert_row(changed).items() if name not in ("owner", "owned_at", "channel", "ts")
+    }
+    with store.write() as connection:
+        assignments = ", ".join(f"{name} = :{name}" for name in row)
+        connection.execute(f"UPDATE alerts SET {assignments} WHERE id = :id", {**row, "id": changed.id})
+
+
+def _alert_row(shown: Alert) -> dict[str, Any]:
+    row = {name: value for name, value in shown.__dict__.items() if name not in ("id", "entity")}
+    return row | {"entity_kind": shown.entity.kind, "entity": shown.entity.name, "level": int(shown.level)}
+
+
+def view(store: Store, alert_id: int, now: int) -> AlertView | None:
+    """Return all that a message about an alert shows, as it is now; None where there is no such alert."""
+    found = alert(store, alert_id)
+    if found is None:
+        return None
+    mine = findings(store, "alert = ? AND state IN ('open', 'removed') AND hidden = ''", (alert_id,))
+    mine.sort(key=lambda finding: (-finding.level, -finding.last))
+    evidence = dict.fromkeys(number for finding in mine for number in finding.evidence)
+    events = events_by_id(store, tuple(evidence)[:3], FactSettings())
+    late_by = store.value("SELECT late_by FROM alerts WHERE id = ?", (alert_id,))
+    return AlertView(found, tuple(mine), rule_texts(store), events, late_by)
+
+
+def remember_rules(store: Store, rules: Iterable[Rule]) -> None:
+    """Keep what people read of the rules, so that messages can be drawn without loading any file."""
+    texts = {rule.id: {**rule.__dict__, "level": int(rule.level)} for rule in rules}
+    store.set_meta("rules", json.dumps(texts, ensure_ascii=False))
+
+
+def rule_texts(store: Store) -> dict[str, Rule]:
+    """Return the rules as last remembered, by id."""
+    texts = json.loads(store.meta("rules") or "{}")
+    lists = ("tags", "references", "falsepositives")
+    return {
+        rule_id: Rule(**{**text, "level": Level(text["level"]), **{name: tuple(text[name]) for name in lists}})
+        for rule_id, text in texts.items()
+    }
+
+
+def acknowledge(store: Store, alert_id: int, who: str, now: int) -> Outcome:
+    """Give an open alert to a person; the second click, and one on a closed alert, change nothing."""
+    return _decide(store, alert_id, "acknowledged", ("open",), who, now)
+
+
+def resolve(store: Store, alert_id: int, who: str, now: int) -> Outcome:
+    """Close an alert; whoever was first stays named."""
+    return _decide(store, alert_id, "resolved", ("open", "acknowledged"), who, now)
+
+
+def _decide(store: Store, alert_id: int, state: str, allowed: tuple[str, ...], who: str, now: int) -> Outcome:
+    with store.write() as connection:
+        marks = ", ".join("?" * len(allowed))
+        changed = connection.execute(
+            f"UPDATE alerts SET state = ?, owner = ?, owned_at = ? WHERE id = ? AND state IN ({marks})",
+            (state, who, now, alert_id, *allowed),
+        ).rowcount
+        found = alert(store, alert_id)
+        if changed:
+            journal.write(store, now, who, state, {"alert": alert_id})
+            outbox.put_update(store, alert_id, now, at_once=True)
+    if found is None:
+        return Outcome(False, f"There is no alert A{alert_id}.")
+    if changed:
+        return Outcome(True, f"You have {state} {found.name}.")
+    by = f" by <@{found.owner}>" if found.owner else ""
+    return Outcome(False, f"{found.name} is already {found.state}{by}: nothing was changed.")

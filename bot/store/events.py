@@ -1,0 +1,234 @@
+"""Events: adding each exactly once, reading them back as rows, and the first-seen tables that facts rest on."""
+
+from __future__ import annotations
+
+import secrets
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from ipaddress import ip_address, ip_network
+from json import dumps
+from typing import Any
+
+from bot.model import Broken, Record
+from bot.store.schema import Connection, Store
+from bot.times import DAY, iso
+
+FOREVER = 1 << 62
+
+# first-seen kinds: the columns of an event `e` (joined to its address `i`) that make the key
+_FIRST_SEEN = {
+    "actor": ("e.actor", "0"),
+    "ip": ("e.ip", "0"),
+    "actor_ip": ("e.actor", "e.ip"),
+    "actor_network": ("e.actor", "i.network"),
+    "actor_type": ("e.actor", "e.type"),
+    "actor_action": ("e.actor", "e.action"),
+    "log": ("0", "0"),
+}
+
+
+@dataclass(frozen=True)
+class Added:
+    """What came of adding records: the ids given are those above `after`. Times in microseconds.
+
+    `since` and `until` span every event whose columns are new or changed: a late event changes the facts of later ones
+    of the same actor, address or object, and an older beginning of the log ends the learning time of all sooner.
+    """
+
+    count: int
+    after: int
+    since: int
+    until: int
+    late: bool
+
+    def merge(self, other: Added) -> Added:
+        """Return both as one."""
+        if not self.count or not other.count:
+            return self if self.count else other
+        return Added(
+            self.count + other.count, min(self.after, other.after), min(self.since, other.since),
+            max(self.until, other.until), self.late or other.late,
+        )  # fmt: skip
+
+
+NOTHING = Added(0, 0, FOREVER, -FOREVER, False)
+
+
+def number_twins(store: Store, records: Sequence[Record], seen: Counter[int] | None = None) -> list[tuple[int, int]]:
+    """Return (fingerprint, ordinal) of each record: twins are numbered 0, 1, 2... in order of appearance.
+
+    `seen` carries the count from batch to batch of one run. The fingerprint is keyed, so that nobody can make up two
+    different records that share one and hide an event.
+    """
+    key, seen = fingerprint_key(store), Counter() if seen is None else seen
+    numbered = []
+    for record in records:
+        digest = int.from_bytes(blake2b(record.identity, digest_size=8, key=key).digest(), "big", signed=True)
+        numbered.append((digest, seen[digest]))
+        seen[digest] += 1
+    return numbered
+
+
+def fingerprint_key(store: Store) -> bytes:
+    """Return this database's own key, made when first asked for."""
+    found = store.meta("fingerprint_key")
+    if found is None:
+        found = secrets.token_hex(16)
+        store.set_meta("fingerprint_key", found)
+    return bytes.fromhex(found)
+
+
+def add(store: Store, records: Sequence[Record], numbers: Sequence[tuple[int, int]]) -> Added:
+    """Add the records that are not there yet; `numbers` are their fingerprints and ordinals."""
+    if not records:
+        return NOTHING
+    with store.write() as connection:
+        after, newest = connection.execute(
+            "SELECT coalesce(max(id), 0), coalesce(max(time), ?) FROM events", (-FOREVER,)
+        ).fetchone()
+        codes = _Codes(connection, records)
+        connection.executemany(
+            "INSERT INTO events (time, fingerprint, ordinal, actor, ip, object, type, action, shape, raw_time)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (time, fingerprint, ordinal) DO NOTHING",
+            sorted(codes.row(record, *number) for record, number in zip(records, numbers, strict=True)),
+        )
+        count, since, until = connection.execute(
+            "SELECT count(*), min(time), max(time) FROM events WHERE id > ?", (after,)
+        ).fetchone()
+        if not count:
+            return NOTHING
+        learning = _first_event(connection)
+        _learn_first_seen(connection, after)
+        late = bool(since <= newest)
+        if learning is not None and since < learning:
+            until = max(until, learning + 15 * DAY)  # the *_new facts of the old log's first days are known sooner now
+        return Added(count, after, since, until, late)
+
+
+class _Codes:
+    """The dictionary ids of all texts of some records; texts that are new are added."""
+
+    def __init__(self, connection: Connection, records: Sequence[Record]) -> None:
+        self.actors = _dictionary(connection, "actors", {r.actor for r in records})
+        self.objects = _dictionary(connection, "objects", {r.object for r in records})
+        self.types = _dictionary(connection, "types", {r.type for r in records})
+        self.actions = _dictionary(connection, "actions", {r.action for r in records})
+        self.addresses = _addresses(connection, {r.ip for r in records if r.ip is not None})
+
+    def row(self, r: Record, fingerprint: int, ordinal: int) -> tuple[Any, ...]:
+        raw_time = None if r.raw_time == iso(r.time) else r.raw_time
+        actor = None if r.actor is None else self.actors[r.actor]
+        ip = None if r.ip is None else self.addresses[r.ip]
+        named = (self.objects[r.object], self.types[r.type], self.actions[r.action])
+        return (r.time, fingerprint, ordinal, actor, ip, *named, r.shape, raw_time)
+
+
+def _dictionary(connection: Connection, table: str, names: Iterable[str | None]) -> dict[str, int]:
+    wanted = dumps(sorted(name for name in names if name is not None))
+    connection.execute(
+        f"INSERT INTO {table} (name) SELECT value FROM json_each(?) WHERE true ON CONFLICT (name) DO NOTHING", (wanted,)
+    )
+    return dict(
+        connection.execute(f"SELECT name, id FROM {table} WHERE name IN (SELECT value FROM json_each(?))", (wanted,))
+    )
+
+
+def _addresses(connection: Connection, names: set[str]) -> dict[str, int]:
+    known = dict(
+        connection.execute(
+            "SELECT name, id FROM addresses WHERE name IN (SELECT value FROM json_each(?))", (dumps(sorted(names)),)
+        )
+    )
+    fresh = sorted(names - known.keys())
+    networks = _dictionary(connection, "networks", map(network_of, fresh))
+    for name in fresh:
+        cursor = connection.execute(
+            "INSERT INTO addresses (name, network) VALUES (?, ?)", (name, networks[network_of(name)])
+        )
+        known[name] = cursor.lastrowid
+    return known
+
+
+def network_of(address: str) -> str:
+    """Return the IPv4 /24 or IPv6 /48 of an address; a text that is no address is its own network."""
+    try:
+        parsed = ip_address(address.strip().split("%")[0])
+    except ValueError:
+        return address
+    mapped = getattr(parsed, "ipv4_mapped", None)
+    parsed = mapped or parsed
+    return str(ip_network((parsed, 24 if parsed.version == 4 else 48), strict=False))
+
+
+def _first_event(connection: Connection) -> int | None:
+    found = connection.execute("SELECT time FROM first_seen WHERE kind = 'log' AND a = 0 AND b = 0").fetchone()
+    return None if found is None else int(found[0])
+
+
+def _learn_first_seen(connection: Connection, after: int) -> None:
+    for kind, (a, b) in _FIRST_SEEN.items():
+        connection.execute(
+            f"INSERT INTO first_seen SELECT ?, {a}, {b}, min(e.time) FROM events e LEFT JOIN addresses i ON i.id = e.ip"
+            f" WHERE e.id > ? AND {a} IS NOT NULL AND {b} IS NOT NULL GROUP BY 2, 3"
+            " ON CONFLICT (kind, a, b) DO UPDATE SET time = excluded.time WHERE excluded.time < time",
+            (kind, after),
+        )
+    connection.execute(  # 0: nobody, an automatic change
+        "INSERT INTO creations SELECT object, type, time, coalesce(actor, 0) FROM events WHERE id > ?"
+        " AND action = (SELECT id FROM actions WHERE name = 'CREATE') ON CONFLICT DO NOTHING",
+        (after,),
+    )
+
+
+def keep_broken(store: Store, broken: Sequence[Broken], since: int, until: int, now: int) -> int:
+    """Keep records that cannot be read, each once: the same raw text in an overlapping window is the same record."""
+    kept = 0
+    counts = Counter(broken)
+    with store.write() as connection:
+        for one, count in counts.items():
+            there = connection.execute(
+                "SELECT count(*) FROM malformed WHERE raw = ? AND since <= ? AND until >= ?", (one.raw, until, since)
+            ).fetchone()[0]
+            connection.execute(  # the window moves on: what is still read is still the same record
+                "UPDATE malformed SET until = max(until, ?) WHERE raw = ? AND since <= ? AND until >= ?",
+                (until, one.raw, until, since),
+            )
+            for ordinal in range(there, count):
+                connection.execute(
+                    "INSERT INTO malformed (raw, ordinal, reason, since, until, found) VALUES (?, ?, ?, ?, ?, ?)",
+                    (one.raw, ordinal, one.reason, since, until, now),
+                )
+                kept += 1
+    return kept
+
+
+def export(
+    store: Store, since: int = -FOREVER, until: int = FOREVER, condition: str = "1", parameters: Sequence[Any] = ()
+) -> Iterator[Record]:
+    """Yield every event of a span, both ends included, oldest first, twins included. `condition` is SQL over `e`."""
+    rows = store.connection.execute(
+        "SELECT e.time, n.name, a.name, i.name, o.name, t.name, e.raw_time, e.shape FROM events e"
+        " JOIN objects o ON o.id = e.object JOIN types t ON t.id = e.type JOIN actions n ON n.id = e.action"
+        " LEFT JOIN actors a ON a.id = e.actor LEFT JOIN addresses i ON i.id = e.ip"
+        f" WHERE e.time BETWEEN ? AND ? AND ({condition}) ORDER BY e.time, e.id",
+        (since, until, *parameters),
+    )
+    for time, action, actor, ip, object_, type_, raw_time, shape in rows:
+        yield Record(time, action, actor, ip, object_, type_, raw_time or iso(time), shape, b"")
+
+
+def set_actor_types(store: Store, types: Mapping[Record, int]) -> int:
+    """Note the actor types (places in ACTOR_TYPES, from 1 on) of records; return for how many events that is new."""
+    some = list(types)
+    with store.write() as connection:
+        before = connection.total_changes
+        connection.executemany(
+            "UPDATE events SET actor_type = ? WHERE time = ? AND fingerprint = ? AND actor_type IS NOT ?",
+            [
+                (types[record], record.time, fingerprint, types[record])
+                for record, (fingerprint, _) in zip(some, number_twins(store, some), strict=True)
+            ],
+        )
+        return int(connection.total_changes - before)

@@ -1,0 +1,195 @@
+"""Answers queries: events, counts, top lists, timelines. It only reads, and gives up when it takes too long."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta, tzinfo
+from typing import Any
+
+from bot.errors import QueryError
+from bot.fields import FIELDS, FactSettings
+from bot.model import Event
+from bot.query import BEGIN, END, Query
+from bot.store.conditions import DICTIONARIES, Sql, prepare, sql_condition
+from bot.store.schema import Connection, DatabaseError, Store, unusable
+from bot.store.views import FACT_SQL, JOINS
+from bot.times import DAY, EPOCH, HOUR, parse_time
+
+__all__ = ["Page", "count", "events_by_id", "prepare", "search", "sql_condition", "timeline", "top"]
+
+TIME_LIMIT = 10.0  # seconds
+ALWAYS_TRUE: Sql = ("1", [])
+COUNTED = 10_000  # totals above are "more"
+_STEPS = 20_000  # of SQLite's machine between two looks at the clock
+_DEFAULTS = FactSettings()
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some of the events found. `total` is exact up to 10,000; beyond, it is 10,000 and `more` is true."""
+
+    events: tuple[Event, ...]
+    total: int
+    more: bool
+
+
+def search(
+    store: Store,
+    query: Query,
+    facts: FactSettings,
+    offset: int = 0,
+    with_facts: Sequence[str] = (),
+    time_limit: float = TIME_LIMIT,
+) -> Page:
+    """Return up to `query.limit` events from `offset` on, ties in time by id in the same direction.
+
+    Raises QueryError when it takes longer than `time_limit` seconds.
+    """
+    order = "DESC" if query.newest_first else "ASC"
+    where, parameters = _where(query, facts)
+    page = f"SELECT e.id FROM {where} ORDER BY e.time {order}, e.id {order} LIMIT ? OFFSET ?"
+    total = f"SELECT count(*) FROM (SELECT 1 FROM {where} LIMIT {COUNTED + 1})"
+    with _limited(store, query, facts, time_limit) as connection:
+        ids = [number for (number,) in connection.execute(page, [*parameters, query.limit, offset])]
+        found = connection.execute(total, parameters).fetchone()[0]
+        events = tuple(_events(connection, ids, facts, with_facts))
+    return Page(events, min(found, COUNTED), found > COUNTED)
+
+
+def top(
+    store: Store, query: Query, facts: FactSettings, time_limit: float = TIME_LIMIT
+) -> list[tuple[str | None, int]]:
+    """Return the most frequent values of `query.by` (default actor) with their counts, ties by name, missing last."""
+    field = query.by or "actor"
+    where, parameters = _where(query, facts)
+    sql = (
+        f"SELECT d.name, g.events FROM (SELECT e.{field} AS id, count(*) AS events FROM {where} GROUP BY e.{field}) g"
+        f" LEFT JOIN {DICTIONARIES[field]} d ON d.id = g.id ORDER BY g.events DESC, d.name IS NULL, d.name LIMIT ?"
+    )
+    with _limited(store, query, facts, time_limit) as connection:
+        return list(connection.execute(sql, [*parameters, query.limit]))
+
+
+def count(store: Store, query: Query, facts: FactSettings, time_limit: float = TIME_LIMIT) -> int:
+    """Return how many events there are, exactly."""
+    where, parameters = _where(query, facts)
+    with _limited(store, query, facts, time_limit) as connection:
+        return int(connection.execute(f"SELECT count(*) FROM {where}", parameters).fetchone()[0])
+
+
+def timeline(
+    store: Store,
+    query: Query,
+    facts: FactSettings,
+    buckets: int = 400,
+    zone: tzinfo | None = None,
+    time_limit: float = TIME_LIMIT,
+) -> list[tuple[int, int]]:
+    """Return (start in microseconds, count) of each bucket, empty ones too: hours up to two days, else days in a zone.
+
+    Where that made more than `buckets`, several hours or days go together. An open end ends at the last event found.
+    """
+    where, parameters = _where(query, facts)
+    with _limited(store, query, facts, time_limit) as connection:
+        since, until = query.since, query.until
+        if since == BEGIN or until == END:
+            first, last = connection.execute(f"SELECT min(e.time), max(e.time) FROM {where}", parameters).fetchone()
+            if first is None:
+                return []
+            since, until = (first if since == BEGIN else since), (last if until == END else until)
+        starts = _starts(since, until, zone or facts.zone)
+        starts = starts[:: -(-len(starts) // buckets)]
+        spans = json.dumps([*zip(starts, [*starts[1:], until + 1], strict=True)])
+        sql = (
+            "WITH b AS (SELECT json_extract(value, '$[0]') AS begins, json_extract(value, '$[1]') AS ends"
+            " FROM json_each(?))"
+            f" SELECT begins, (SELECT count(*) FROM {where} AND e.time >= begins AND e.time < ends) FROM b ORDER BY 1"
+        )
+        return list(connection.execute(sql, [spans, *parameters]))
+
+
+def events_by_id(
+    store: Store, ids: Sequence[int], facts: FactSettings = _DEFAULTS, with_facts: Sequence[str] = ()
+) -> tuple[Event, ...]:
+    """Return the events with these ids in their order, without those that are not stored (any more)."""
+    try:
+        return tuple(_events(store.connection, ids, facts, with_facts))
+    except DatabaseError as error:
+        raise unusable(store.path, error) from error
+
+
+def _where(query: Query, facts: FactSettings) -> Sql:
+    """Return what follows FROM for the events of a query."""
+    sql, parameters = ALWAYS_TRUE
+    if query.condition is not None:
+        sql, parameters = sql_condition(query.condition, facts, (query.since, query.until))
+    return f"events e WHERE e.time BETWEEN ? AND ? AND ({sql})", [query.since, query.until, *parameters]
+
+
+@contextmanager
+def _limited(store: Store, query: Query, facts: FactSettings, seconds: float) -> Iterator[Connection]:
+    """Lend the connection for so long; the clock that counts is the machine's own, whatever time the bot is in."""
+    connection: Any = store.connection
+    deadline = time.monotonic() + seconds
+
+    def is_over() -> bool:
+        return time.monotonic() > deadline
+
+    prepare(connection, facts)
+    connection.set_progress_handler(is_over, _STEPS)
+    try:
+        yield connection
+    except DatabaseError as error:
+        if not is_over():
+            raise unusable(store.path, error) from error
+        text = f"This takes more than {seconds:.0f} s. Narrow the range of time, or name an actor, address or object."
+        raise QueryError(text, query.text, 0, "last:1h") from error
+    finally:
+        connection.set_progress_handler(None, 0)
+
+
+def _events(
+    connection: Connection, ids: Sequence[int], facts: FactSettings, with_facts: Sequence[str]
+) -> Iterator[Event]:
+    stored = [fact for fact in with_facts if fact in FACT_SQL]
+    columns = ["e.id, e.time, n.name, a.name, i.name, o.name, t.name", *(FACT_SQL[fact] for fact in stored)]
+    # CROSS keeps SQLite from walking another table first
+    sql = f"SELECT {', '.join(columns)} FROM json_each(?) j CROSS JOIN {JOINS} WHERE e.id = j.value ORDER BY j.key"
+    for number, moment, action, actor, ip, name, kind, *values in connection.execute(sql, [json.dumps(ids)]):
+        known = dict(zip(stored, values, strict=True))
+        shown = {fact: known[fact] if fact in known else _set_fact(fact, moment, kind, facts) for fact in with_facts}
+        clean = {fact: _typed(fact, value) for fact, value in shown.items()}
+        yield Event(moment, number, action, actor, ip, name, kind, clean)
+
+
+def _set_fact(fact: str, moment: int, kind: str, facts: FactSettings) -> str | int | bool:
+    """Return a fact that hangs on settings."""
+    if fact == "type_sensitive":
+        return facts.type_sensitive(kind)
+    by_time: dict[str, Callable[[int], str | int | bool]] = {
+        "hour": facts.hour,
+        "weekday": facts.weekday,
+        "off_hours": facts.off_hours,
+    }
+    return by_time[fact](moment)
+
+
+def _typed(fact: str, value: Any) -> Any:
+    return bool(value) if value is not None and FIELDS[fact].kind == "bool" else value
+
+
+def _starts(since: int, until: int, zone: tzinfo) -> list[int]:
+    """Return the beginnings of the hours or days of a range."""
+    local = (EPOCH + timedelta(microseconds=since)).astimezone(zone)
+    if until - since <= 2 * DAY:
+        into_hour = timedelta(minutes=local.minute, seconds=local.second, microseconds=local.microsecond)
+        return list(range(since - into_hour // timedelta(microseconds=1), until + 1, HOUR))
+    starts, day = [], local.date()
+    while (start := parse_time(day.isoformat(), zone)) <= until:
+        starts.append(start)
+        day += timedelta(days=1)
+    return starts
