@@ -55,7 +55,7 @@ def answer(settings: Settings, text: str, format_: str) -> None:
         elif command.verb == "count":
             _print(format_, ("events",), [{"events": search.count(store, command.query, facts)}], "")
         else:
-            raise ConfigError(f"`{command.verb}` is for Slack: here there is `audit-bot {command.verb}`, or see `audit-bot --help`.")
+            raise ConfigError(f"`{command.verb}` is for Slack; `audit-bot --help` shows what there is here.")
 
 
 def _print_events(store: Store, query: Query, facts: FactSettings, format_: str) -> None:
@@ -64,8 +64,8 @@ def _print_events(store: Store, query: Query, facts: FactSettings, format_: str)
         lines(map(event_row, page.events))
         return
     table(("id", *SHORT), [(str(one.id), *_cells(one)) for one in page.events], empty="Nothing matches.")
-    more = "more than " if page.more else ""
-    say(f"\n{len(page.events):,} of {more}{page.total:,} events from {_moment(query.since)} to {_moment(query.until)} (UTC)")
+    total = f"more than {page.total:,}" if page.more else f"{page.total:,}"
+    say(f"\n{len(page.events):,} of {total} events from {_moment(query.since)} to {_moment(query.until)} (UTC)")
 
 
 def event_row(event: Event) -> dict[str, Any]:
@@ -87,13 +87,12 @@ def export_lines(
     """Yield the stored events, the oldest first, as the API's records or as CSV. Raises QueryError."""
     facts = fact_settings(settings)
     begin, end = span(since, until, facts)
-    condition, parameters = "1", ()
-    if query:
-        asked = parse_query(query, now(), facts.zone, default_last=None)
-        begin, end = max(begin, asked.since), min(end, asked.until)
-        condition, parameters = search.sql_condition(asked.condition, facts) if asked.condition else ("1", ())
+    asked = parse_query(query or "", now(), facts.zone, default_last=None)
+    begin, end = max(begin, asked.since), min(end, asked.until)
     with opened(settings.db) as store:
-        found = events.export(store, begin, end, condition, parameters)
+        search.prepare(store.connection, facts)
+        where = search.sql_condition(asked.condition, facts) if asked.condition else ("1", ())
+        found = events.export(store, begin, end, *where)
         if format_ == "csv":
             yield from _csv(found)
         else:

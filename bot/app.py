@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bot import rulebook
 from bot.alert.outbox import Channels
+from bot.detect.strange import ForestWatch
 from bot.errors import ConfigError
 from bot.fields import FactSettings
 from bot.pipeline import Pipeline
@@ -94,6 +95,5 @@ def build(settings: Settings, store: Store) -> App:
         outbox.put(store, "ops", now(), body=f"The rule files are broken; the last good set is in force.\n{broken}")
     facts = settings.fact_settings(book.sensitive)
     app = App(settings, store, book, facts, Pipeline(store, facts, lambda: app.book, now))
-    return app
     app.pipeline.forest = ForestWatch(store, facts, book.forest)
     return app

@@ -48,7 +48,8 @@ def backtest(settings: Settings, rule_ids: Iterable[str], since: str | None, unt
     if format_ == "jsonl":
         lines(as_lines(found))
     else:
-        table(HEADS, summary(found, max(days / 7, 1 / 7)), f"{len(columns):,} events in {days:.0f} days", "There are no rules.")
+        title = f"{len(columns):,} events in {days:.0f} days"
+        table(HEADS, summary(found, max(days / 7, 1 / 7)), title, "There are no rules.")
 
 
 def choose(rules: RuleSet, rule_ids: Iterable[str]) -> list[CompiledRule]:
@@ -85,9 +86,9 @@ def summary(found: Iterable[Found], weeks: float) -> Iterator[tuple[Any, ...]]:
     for one in sorted(found, key=lambda one: -len(one.bursts)):
         groups = Counter(burst.group for burst in one.bursts)
         noisiest = "" if not groups else _say_group(*groups.most_common(1)[0])
-        shadow = "shadow" if one.rule.rule.shadow else ""
-        rule = one.rule.rule
-        yield rule.title, rule.level.name, len(one.bursts), len(groups), f"{len(one.bursts) / weeks:.1f}", noisiest, shadow
+        rule, count = one.rule.rule, len(one.bursts)
+        shadow = "shadow" if rule.shadow else ""
+        yield rule.title, rule.level.name, count, len(groups), f"{count / weeks:.1f}", noisiest, shadow
 
 
 def _say_group(group: tuple[tuple[str, str], ...], count: int) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bot.cli_rules import rules_cli
 from bot.errors import ApiError, AuditBotError, QueryError
 
 if TYPE_CHECKING:  # heavy modules are imported by the commands that need them, so that --help is quick
@@ -21,11 +22,16 @@ cli = typer.Typer(
     "Try it without any credentials: `audit-bot demo`. Settings come from the environment or a `.env` file;"
     " README.md lists them.",
 )  # fmt: skip
+cli.add_typer(rules_cli, name="rules")
 
 Db = Annotated[Path | None, typer.Option("--db", help="The database file (AUDIT_BOT_DB).", show_default=False)]
-Rules = Annotated[Path | None, typer.Option("--rules", help="The folder of rule files (AUDIT_BOT_RULES).", show_default=False)]
+Rules = Annotated[
+    Path | None, typer.Option("--rules", help="The folder of rule files (AUDIT_BOT_RULES).", show_default=False)
+]
 Format = Annotated[str, typer.Option("--format", help="`table` for people, `jsonl` for programs.")]
-Since = Annotated[str | None, typer.Option(help="From this moment on: ISO 8601, or 7d for a week ago.", show_default=False)]
+Since = Annotated[
+    str | None, typer.Option(help="From this moment on: ISO 8601, or 7d for a week ago.", show_default=False)
+]
 Until = Annotated[str | None, typer.Option(help="Up to and including this moment.", show_default=False)]
 
 
@@ -95,7 +101,9 @@ def import_(
 def export(
     since: Since = None,
     until: Until = None,
-    query: Annotated[str | None, typer.Option(help="Only events that match, as in `audit-bot query`.", show_default=False)] = None,
+    query: Annotated[
+        str | None, typer.Option(help="Only events that match, as in `audit-bot query`.", show_default=False)
+    ] = None,
     format_: Annotated[str, typer.Option("--format", help="`jsonl` (the API's own shape) or `csv`.")] = "jsonl",
     db: Db = None,
     rules: Rules = None,
@@ -110,7 +118,9 @@ def export(
 
 @cli.command(context_settings={"ignore_unknown_options": True})
 def query(
-    q: Annotated[str, typer.Argument(metavar="QUERY", help="As in /audit: `actor:eve@x.com -type:SERVICE last:7d`")] = "",
+    q: Annotated[
+        str, typer.Argument(metavar="QUERY", help="As in /audit: `actor:eve@x.com -type:SERVICE last:7d`")
+    ] = "",
     format_: Format = "table",
     db: Db = None,
     rules: Rules = None,
@@ -124,7 +134,9 @@ def query(
 
 @cli.command()
 def backtest(
-    rule_ids: Annotated[list[str] | None, typer.Argument(metavar="[RULE_ID]...", help="All rules, unless some are named.")] = None,
+    rule_ids: Annotated[
+        list[str] | None, typer.Argument(metavar="[RULE_ID]...", help="All rules, unless some are named.")
+    ] = None,
     since: Since = None,
     until: Until = None,
     format_: Format = "table",
@@ -199,7 +211,9 @@ def gaps(format_: Format = "table", db: Db = None, rules: Rules = None) -> None:
 
 @cli.command()
 def backup(
-    path: Annotated[Path, typer.Argument(help="Where to; an existing file is not overwritten.")], db: Db = None, rules: Rules = None
+    path: Annotated[Path, typer.Argument(help="Where to; an existing file is not overwritten.")],
+    db: Db = None,
+    rules: Rules = None,
 ) -> None:
     """Copy the database, whole and consistent, while the service runs."""
     from bot.app import opened
@@ -216,7 +230,9 @@ cli.add_typer(journal_cli, name="journal")
 
 @journal_cli.command("verify")
 def journal_verify(
-    anchor: Annotated[str | None, typer.Option(help="A hash noted down earlier; shows cuts at the end.", show_default=False)] = None,
+    anchor: Annotated[
+        str | None, typer.Option(help="A hash noted down earlier; shows cuts at the end.", show_default=False)
+    ] = None,
     db: Db = None,
     rules: Rules = None,
 ) -> None:
@@ -237,7 +253,8 @@ def run(db: Db = None, rules: Rules = None) -> None:
     """Run the service: poll, detect, alert in Slack, answer /audit, until it is told to stop."""
     from bot.service import serve
 
-    serve(settings(db, rules, "CORTEX_API_KEY", "SLACK_BOT_TOKEN", "SLACK_APP_TOKEN|SLACK_SIGNING_SECRET", "AUDIT_BOT_CHANNEL"))
+    needed = ("CORTEX_API_KEY", "SLACK_BOT_TOKEN", "SLACK_APP_TOKEN|SLACK_SIGNING_SECRET", "AUDIT_BOT_CHANNEL")
+    serve(settings(db, rules, *needed))
 
 
 @cli.command()
@@ -274,6 +291,13 @@ def _later(name: str, what: str, help_: str) -> None:
         sys.exit(2)
 
 
-_later("exceptions", "approved exceptions come with a later version; a Sigma filter in rules/ does it today.",
-       "List, add and remove approved exceptions (not there yet).")  # fmt: skip
-_later("doctor", "look at `audit-bot status` and `audit-bot rules check`.", "Check key, scopes, channels, disk (not there yet).")
+_later(
+    "exceptions",
+    "approved exceptions come with a later version; a Sigma filter in rules/ does it today.",
+    "List, add and remove approved exceptions (not there yet).",
+)
+_later(
+    "doctor",
+    "look at `audit-bot status` and `audit-bot rules check`.",
+    "Check key, scopes, channels, disk (not there yet).",
+)

@@ -10,11 +10,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bot.app import now, writing
 from bot.errors import ConfigError
 from bot.sandbox import attacks, cortex
-from bot.sandbox.slack import CHANNELS, USERS, FakeSlack, fake_slack
+from bot.sandbox.slack import FakeSlack, fake_slack
+from bot.sandbox.slack_state import ALERTS, GROUP, OPS, TOKEN
 from bot.service import Service, configure_logs
 from bot.serving import Serving, serve
 from bot.settings import Settings
@@ -40,19 +42,21 @@ class Demo:
 def demo(settings: Settings, port: int, db: Path | None, *, fast: bool) -> None:
     """Run the demo until it is interrupted."""
     configure_logs()
-    with tempfile.TemporaryDirectory() as folder:
-        with running(settings, port, db or Path(folder) / "demo.db", fast=fast) as shown:
-            sys.stdout.write(
-                f"\nThe console is at {shown.url}\n"
-                "The first attack's alert comes within a minute. Try the buttons, and /audit top by:actor last:7d\n"
-                "Ctrl-C ends it; nothing of it is kept.\n\n"
-            )
-            sys.stdout.flush()
-            threading.Event().wait()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running(settings, port, db or Path(folder) / "demo.db", fast) as shown,
+    ):
+        sys.stdout.write(
+            f"\nThe console is at {one.url}\n"
+            "The first attack's alert comes within a minute. Try the buttons, and /audit top by:actor last:7d\n"
+            "Ctrl-C ends it; nothing of it is kept.\n\n"
+        )
+        sys.stdout.flush()
+        threading.Event().wait()
 
 
 @contextmanager
-def running(settings: Settings, port: int, db: Path, *, fast: bool = False) -> Iterator[Demo]:
+def running(settings: Settings, port: int, db: Path, fast: bool = False) -> Iterator[Demo]:
     """Start all parts, read the history, and let the story go on. Raises ConfigError where the port is taken."""
     secret, key = secrets.token_hex(16), secrets.token_hex(16)
     source = cortex.storied(SEED, now())
@@ -63,7 +67,7 @@ def running(settings: Settings, port: int, db: Path, *, fast: bool = False) -> I
             bolt = SlackApp(chosen, app.store, now, app.facts)
             service = Service(app, app.portal(), bolt)
             with serve(web_app(bolt)) as bot:
-                slack.events_url = bot.url + EVENTS_PATH
+                slack.requests.events_url = bot.url + EVENTS_PATH
                 source.extend(attacks.demo(SEED, now() + LEAD, fast))
                 with progress("Reading 90 days of history") as seen:
                     app.pipeline.poll(service.portal, overlap=app.overlap, backfill=app.backfill, progress=seen)
@@ -83,22 +87,21 @@ def _serve(page: object, port: int) -> Serving:
 
 def _settings(settings: Settings, db: Path, secret: str, key: str, portal: str, console: str) -> Settings:
     """Return the settings of the demo: nothing of the environment but the rules and the zone is used."""
-    everybody = ",".join(user.id for user in USERS if user.allowed)
-    return Settings(
-        _env_file=None,  # type: ignore[call-arg]  # pydantic-settings takes it
-        CORTEX_API_KEY=key,
-        CORTEX_BASE_URL=portal,
-        SLACK_BOT_TOKEN="xoxb-demo",
-        SLACK_SIGNING_SECRET=secret,
-        SLACK_API_URL=console + "/api/",
-        AUDIT_BOT_DB=db,
-        AUDIT_BOT_RULES=settings.rules,
-        AUDIT_BOT_CHANNEL=CHANNELS[0].id,
-        AUDIT_BOT_OPS_CHANNEL=CHANNELS[-1].id,
-        AUDIT_BOT_ALLOWED=everybody,
-        AUDIT_BOT_TIMEZONE=settings.timezone,
-        AUDIT_BOT_POLL_SECONDS=POLL_SECONDS,
-    )
+    chosen: dict[str, Any] = {
+        "CORTEX_API_KEY": key,
+        "CORTEX_BASE_URL": portal,
+        "SLACK_BOT_TOKEN": TOKEN,
+        "SLACK_SIGNING_SECRET": secret,
+        "SLACK_API_URL": console + "/api/",
+        "AUDIT_BOT_DB": db,
+        "AUDIT_BOT_RULES": settings.rules,
+        "AUDIT_BOT_CHANNEL": ALERTS,
+        "AUDIT_BOT_OPS_CHANNEL": OPS,
+        "AUDIT_BOT_ALLOWED": GROUP,
+        "AUDIT_BOT_TIMEZONE": settings.timezone,
+        "AUDIT_BOT_POLL_SECONDS": POLL_SECONDS,
+    }
+    return Settings.model_validate(chosen)
 
 
 def simulate(port: int, seed: int, key: str) -> None:

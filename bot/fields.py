@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from fnmatch import fnmatchcase
 from typing import Literal
 
-from bot.times import EPOCH
+from bot.times import EPOCH, parse_time
 
 Kind = Literal["text", "number", "bool"]
 
@@ -83,6 +83,9 @@ SENSITIVE_TYPES = (
 )
 
 
+_FIRST, _LAST = parse_time("0001-01-03"), parse_time("9999-12-29")
+
+
 @dataclass(frozen=True)
 class FactSettings:
     """What facts need to know beside the events: the zone, the working hours, the sensitive types.
@@ -114,4 +117,5 @@ class FactSettings:
         return any(fnmatchcase(type_name.upper(), pattern.upper()) for pattern in self.sensitive)
 
     def _local(self, time: int) -> datetime:
-        return (EPOCH + timedelta(microseconds=time)).astimezone(self.zone)
+        inside = min(max(time, _FIRST), _LAST)  # a zone's offset would lead out of the calendar at its edges
+        return (EPOCH + timedelta(microseconds=inside)).astimezone(self.zone)

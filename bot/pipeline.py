@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 from bot.alert import run as alert_run
 from bot.alert.routing import Routing
 from bot.detect.rules import CompiledRule
 from bot.detect.run import Detector
 from bot.detect.run import Report as Detected
+from bot.detect.strange import ForestWatch
+from bot.errors import StoreError
 from bot.fields import ACTOR_TYPES, FactSettings
-from bot.model import Broken, Finding, Record
+from bot.model import FOREST, Broken, Finding, Record
 from bot.poll import run as poll_run
 from bot.poll.client import Portal, Window
 from bot.poll.sweep import Batch
@@ -66,7 +69,7 @@ class Pipeline:
     facts: FactSettings
     book: Callable[[], Book]
     now: Callable[[], int]
-    forest: Any = None
+    forest: ForestWatch | None = None
 
     def __post_init__(self) -> None:
         self._detector = Detector(self.store, self.facts)
@@ -109,7 +112,7 @@ class Pipeline:
     def _take_batch(self, batch: Batch, report: Report, *, history: bool) -> Added:
         """Store one read of a window with all that follows from it; the watermark moves when the window is settled."""
         window = batch.window
-        with self.store.write():
+        with self._pass():
             if batch.gap:
                 gaps.note(self.store, window.since, window.until, batch.gap, self.now())
                 report.gaps += 1
@@ -186,8 +189,19 @@ class Pipeline:
 
     def take(self, records: Iterable[Record], report: Report, *, history: bool) -> None:
         """Run all stages over some records, in a transaction of their own."""
-        with self.store.write():
+        with self._pass():
             self._take(records, report, history=history)
+
+    @contextmanager
+    def _pass(self) -> Iterator[None]:
+        """Run one transaction; where it is rolled back, the forest forgets what it has seen of it."""
+        try:
+            with self.store.write():
+                yield
+        except BaseException:
+            if self.forest is not None:
+                self.forest.reset()
+            raise
 
     # -- the stages --------------------------------------------------------------------------------------------
     def _take(self, records: Iterable[Record], report: Report, *, history: bool) -> Added:
@@ -198,11 +212,23 @@ class Pipeline:
         if added.count:
             now = self.now()
             detected = self._detector.run_once(self.book().reporting, added, now, history=history)
-            if self.forest is not None and not history:
-                detected.changed += self.forest.run_once(added, now)
+            if not history:
+                self._watch(added, now, detected)
             self._note_failed(detected, added, history=history)
             self._alert(detected, report, history=history)
         return added
+
+    def _watch(self, added: Added, now: int, detected: Detected) -> None:
+        """Let the forest look at what was added; whatever it raises, the events have to be stored."""
+        if self.forest is None:
+            return
+        try:
+            detected.changed += self.forest.run_once(added, now)
+        except StoreError:
+            raise
+        except Exception as error:  # noqa: BLE001 -- as in Detector: detection never stops ingestion
+            self.forest.reset()
+            detected.failed.append((FOREST, f"{type(error).__name__}: {error}"))
 
     def _alert(self, detected: Detected, report: Report, *, history: bool) -> None:
         changed: list[Finding] = detected.changed

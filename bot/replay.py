@@ -21,6 +21,7 @@ from bot.show import lines, progress, table
 from bot.times import MINUTE, iso, parse_time
 
 STEP = 5 * MINUTE  # of events in one pass
+HEADS = ("alert_id", "time", "level", "actor", "ip", "events")
 
 
 @dataclass
@@ -71,7 +72,11 @@ def replay(settings: Settings, file: Path, begin: str, format_: str) -> None:
     book = rulebook.read_rulebook(settings.rules)
     start = read_begin(begin)
     records = sorted((one for one in read_files([str(file)]) if isinstance(one, Record)), key=lambda one: one.time)
-    with tempfile.TemporaryDirectory() as folder, progress("Replaying") as seen, opened(Path(folder) / "replay.db", create=True) as store:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        opened(Path(folder) / "replay.db", create=True) as store,
+        progress("Replaying") as seen,
+    ):
         facts, printer = settings.fact_settings(book.sensitive), Printer()
         clock = lambda: printer.now  # noqa: E731 -- the event clock, moved by the loop below
         pipeline = Pipeline(store, facts, lambda: book, clock, ForestWatch(store, facts, book.forest))
@@ -87,7 +92,7 @@ def replay(settings: Settings, file: Path, begin: str, format_: str) -> None:
                 lines(printer.told)
                 printer.told.clear()
     if format_ == "table":
-        table(("alert", "time", "level", "actor", "ip", "events", "reasons"), map(_row, printer.told), empty="No alerts.")
+        table((*HEADS, "reasons"), map(_row, printer.told), empty="No alerts.")
 
 
 def read_begin(text: str) -> int:
@@ -107,4 +112,4 @@ def steps(records: Iterable[Record], start: int) -> Iterator[tuple[int, list[Rec
 
 
 def _row(line: dict[str, Any]) -> tuple[Any, ...]:
-    return (*(line[name] for name in ("alert_id", "time", "level", "actor", "ip", "events")), "; ".join(line["reasons"]))
+    return (*(line[name] for name in HEADS), "; ".join(line["reasons"]))

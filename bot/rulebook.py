@@ -23,7 +23,7 @@ ROUTING, FOREST, SENSITIVE = SETTINGS_FILES = ("routing.yml", "forest.yml", "sen
 
 @dataclass(frozen=True)
 class Rulebook:
-    """Checked rules, where alerts go, the forest's budget, the sensitive types; and the texts all this was read from."""
+    """Checked rules, where alerts go, the forest's budget, sensitive types; and the texts all this was read from."""
 
     rules: RuleSet
     routing: Routing = field(default_factory=Routing)
@@ -71,7 +71,8 @@ def read_texts(path: Path) -> dict[str, str]:
 def check(texts: Mapping[str, str]) -> Rulebook:
     """Return what the texts say. Raises RuleError with all problems of all files."""
     problems: list[Problem] = []
-    routing, forest, sensitive, rules = Routing(), ForestConfig(), SENSITIVE_TYPES, RuleSet((), {})
+    routing, forest, rules = Routing(), ForestConfig(), RuleSet((), {})
+    sensitive: tuple[str, ...] = SENSITIVE_TYPES
     try:
         rules = load_rules({name: text for name, text in texts.items() if name not in SETTINGS_FILES})
     except RuleError as error:

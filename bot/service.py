@@ -129,5 +129,6 @@ def configure_logs() -> None:
         )
     )
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    for chatty in ("httpx", "httpcore", "apscheduler", "slack_bolt", "slack_sdk"):
+    for chatty in ("httpx", "httpcore", "slack_bolt", "slack_sdk"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)  # a tick that finds its job still running is no news

@@ -1,4 +1,4 @@
-"""Serves an ASGI app on this machine in a thread of its own, for the sandbox and for tests."""
+"""Serves ASGI apps, each in a thread of its own; uvicorn's home."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class _OpenProtocol(H11Protocol):
         self.app = app
 
 
-def _listen(port: int) -> socket.socket:
+def _listen(host: str, port: int) -> socket.socket:
     # The protocol is named because asyncio turns Nagle's delay off only then; else each answer takes 40 ms.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((HOST, port))
+        listener.bind((host, port))
         listener.listen()
     except OSError:
         listener.close()
@@ -46,8 +46,8 @@ def _listen(port: int) -> socket.socket:
 class Serving:
     """A running server; usable as a context manager that stops it at the end."""
 
-    def __init__(self, app: Any, port: int = 0) -> None:
-        self._socket = _listen(port)  # before the thread starts: the port is known, and nobody is refused
+    def __init__(self, app: Any, port: int = 0, host: str = HOST) -> None:
+        self._socket = _listen(host, port)  # before the thread starts: the port is known, and nobody is refused
         self.port: int = self._socket.getsockname()[1]
         self.url = f"http://{HOST}:{self.port}"
         self._server = uvicorn.Server(
@@ -64,7 +64,7 @@ class Serving:
                 timeout_graceful_shutdown=1,
             )
         )
-        self._thread = threading.Thread(target=self._server.run, args=([self._socket],), name="sandbox", daemon=True)
+        self._thread = threading.Thread(target=self._server.run, args=([self._socket],), name="serving", daemon=True)
         self._thread.start()
 
     def stop(self, deadline: float = STOP_SECONDS) -> None:

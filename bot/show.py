@@ -18,7 +18,6 @@ from bot.pipeline import Progress as Seen
 from bot.pipeline import Report
 
 
-
 def lines(rows: Iterable[Mapping[str, Any]]) -> None:
     """Print one JSON object a line."""
     for row in rows:
@@ -61,8 +60,8 @@ def progress(what: str) -> Iterator[Seen | None]:
     if not console.is_terminal:
         yield None
         return
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[events]}"), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
+    words = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[events]}"))
+    with Progress(SpinnerColumn(), *words, TimeElapsedColumn(), console=console, transient=True) as bar:
         task = bar.add_task(what, total=None, events="")
         yield lambda done, total, events: bar.update(
             task, completed=done, total=total or None, events=f"{events:,} events"

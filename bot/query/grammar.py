@@ -42,8 +42,7 @@ _COMMA: ","
 """
 
 # what chat clients make of what people type; one character for one, so that positions stay
-_DOUBLE_QUOTES = str.maketrans("“”„‟", '""""')
-_TYPOGRAPHY = str.maketrans("‘’‚‛‐‑‒–—―−\u00a0\u2007\u2009\u202f", "''''-------    ")
+_TYPOGRAPHY = str.maketrans("“”„‟‘’‚‛‐‑‒–—―−\u00a0\u2007\u2009\u202f", '"' * 4 + "'" * 4 + "-" * 7 + " " * 4)
 _PIECES = re.compile(r'"(?:\\.|[^"\\])*"|[^"]+|"', re.DOTALL)
 _SHAPE = re.compile(r'"(?:\\.|[^"\\])*"|["()]', re.DOTALL)
 _DANGLING = re.compile(r"(?:OR|AND|NOT|[-,(]|[<>]=?)\s*$")
@@ -57,13 +56,12 @@ def normalise(text: str) -> str:
 
     A text in straight quotes has not been through a client that makes them, so what is inside stays as it is.
     """
-    straight = text.translate(_DOUBLE_QUOTES)
 
     def turn_back(found: re.Match[str]) -> str:
-        is_literal = text[found.start()] == '"' and len(found[0]) > 1
+        is_literal = len(found[0]) > 1 and found[0].startswith('"')
         return found[0] if is_literal else found[0].translate(_TYPOGRAPHY)
 
-    return _PIECES.sub(turn_back, straight)
+    return _PIECES.sub(turn_back, text)
 
 
 def read(text: str) -> list[list[Node]]:

@@ -10,8 +10,8 @@ from typing import Literal, get_args
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from bot.sandbox.serving import TRANSPORT
 from bot.sandbox.workforce import dice
+from bot.serving import TRANSPORT
 
 Fault = Literal["500", "503", "429", "cut", "html", "slow", "bad json", "reset"]
 FAULTS: tuple[Fault, ...] = get_args(Fault)

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from bot.fields import FactSettings
 from bot.model import Alert, AlertView, Entity, Finding, Level, Rule
 from bot.store import journal, outbox
 from bot.store.schema import Store
@@ -151,10 +150,10 @@ def view(store: Store, alert_id: int, now: int) -> AlertView | None:
     found = alert(store, alert_id)
     if found is None:
         return None
-    mine = findings(store, "alert = ? AND state IN ('open', 'removed') AND hidden = ''", (alert_id,))
+    mine = findings(store, "alert = ? AND state IN ('open', 'removed') AND hidden IN ('', 'history')", (alert_id,))
     mine.sort(key=lambda finding: (-finding.level, -finding.last))
     evidence = dict.fromkeys(number for finding in mine for number in finding.evidence)
-    events = events_by_id(store, tuple(evidence)[:3], FactSettings())
+    events = events_by_id(store, tuple(evidence)[:3], with_facts=("actor_kind", "network_new_for_actor"))
     late_by = store.value("SELECT late_by FROM alerts WHERE id = ?", (alert_id,))
     return AlertView(found, tuple(mine), rule_texts(store), events, late_by)
 

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from bot.errors import StoreError
-from bot.store.schema import DatabaseError, Store, sqlite3, unusable
+from bot.store.schema import DatabaseError, Store, connect, unusable
 
 
 def backup(store: Store, path: Path) -> int:
@@ -19,7 +19,7 @@ def backup(store: Store, path: Path) -> int:
     part = path.with_name(path.name + ".part")
     try:
         os.close(os.open(part, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600))
-        copy = sqlite3.connect(str(part))
+        copy = connect(str(part))
         try:
             store.connection.backup(copy)
             [found] = copy.execute("PRAGMA integrity_check(1)").fetchone()
@@ -27,7 +27,9 @@ def backup(store: Store, path: Path) -> int:
         finally:
             copy.close()
         if found != "ok":
-            raise StoreError(f"The copy does not pass SQLite's check ({found}): keep the database and look at its disk.")
+            raise StoreError(
+                f"The copy does not pass SQLite's check ({found}): keep the database and look at its disk."
+            )
         part.rename(path)
     except DatabaseError as error:
         raise unusable(part, error) from error

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any
 
@@ -21,32 +22,31 @@ Sql = tuple[str, list[Any]]
 
 DICTIONARIES = {"actor": "actors", "ip": "addresses", "object": "objects", "type": "types", "action": "actions"}
 ALWAYS = (-(2**63), 2**63 - 1)
+FEW = 200  # names up to which their events are looked up one name after the other instead of walking through time
 _IS_ASCII = "length(name) = length(CAST(name AS BLOB))"  # length stops at a NUL: such a name counts as not ASCII
 
 
-def sql_condition(condition: Condition, facts: FactSettings, span: tuple[int, int] = ALWAYS) -> Sql:
+@dataclass(frozen=True)
+class _Frame:
+    """What the SQL of a condition hangs on beside the condition."""
+
+    facts: FactSettings
+    span: tuple[int, int]
+    connection: Connection | None
+
+
+def sql_condition(
+    condition: Condition,
+    facts: FactSettings,
+    span: tuple[int, int] = ALWAYS,
+    connection: Connection | None = None,
+) -> Sql:
     """Return an SQL condition over `e` and its parameters; it is true, false or null, and null means false.
 
-    Of findings only what they say about events in `span` counts. `prepare` has to be called on the connection.
+    Of findings only what they say about events in `span` counts. With a `connection` names are looked up at once,
+    once for all statements, and lead to their events if they are few. It runs where `prepare` was called.
     """
-    match condition:
-        case And(parts):
-            return _joined("AND", (sql_condition(part, facts, span) for part in parts))
-        case Or(parts):
-            return _joined("OR", (sql_condition(part, facts, span) for part in parts))
-        case Not(part):
-            sql, parameters = sql_condition(part, facts, span)
-            return f"({sql}) IS NOT TRUE", parameters
-        case Word(pattern):
-            return _joined("OR", (_named(field, (pattern,)) for field in ("object", "actor")))
-        case Within(networks):
-            return "e.ip IN (SELECT id FROM addresses WHERE audit_within(?, name))", [json.dumps([*map(str, networks)])]
-        case Compare(field, op, number):
-            return f"{fact_sql(field, facts)} {op} ?", [number]
-        case Flag(field, value):
-            return f"{fact_sql(field, facts)} = ?", [int(value)]
-        case Match(field, patterns):
-            return _matched(field, patterns, facts, span)
+    return _sql(condition, _Frame(facts, span, connection))
 
 
 def prepare(connection: Connection, facts: FactSettings) -> None:
@@ -75,31 +75,70 @@ def _own(fact: str, facts: FactSettings) -> str:
     return f"audit_{fact}_{hash(facts) % 2**64:x}"
 
 
+def _sql(condition: Condition, frame: _Frame) -> Sql:
+    match condition:
+        case And(parts):
+            return _joined("AND", (_operand(part, frame) for part in sorted(parts, key=_depth)))
+        case Or(parts):
+            return _joined("OR", (_sql(part, frame) for part in sorted(parts, key=_depth)))
+        case Not(part):
+            sql, parameters = _sql(part, frame)
+            return f"({sql}) IS NOT TRUE", parameters
+        case Word(pattern):
+            return _joined("OR", (_named(field, (pattern,), frame) for field in ("object", "actor")))
+        case Match(field, patterns):
+            return _matched(field, patterns, frame)
+        case Within(networks):
+            return _listed("ip", "audit_within(?, name)", [json.dumps([*map(str, networks)])], frame)
+        case Compare(field, op, number):
+            return f"{fact_sql(field, frame.facts)} {op} ?", [number]
+        case Flag(field, value):
+            return f"{fact_sql(field, frame.facts)} = ?", [int(value)]
+
+
+def _operand(condition: Condition, frame: _Frame) -> Sql:
+    """Return an operand of AND; few parentheses, because old versions of SQLite take some dozens at most."""
+    sql, parameters = _sql(condition, frame)
+    return (f"({sql})" if isinstance(condition, Or | Word) else sql), parameters
+
+
+def _depth(condition: Condition) -> int:
+    """Return a key that sorts what is nested deeply to the front, where SQLite's parser has least in hand."""
+    match condition:
+        case And(parts) | Or(parts):
+            return min(map(_depth, parts)) - 1
+        case Not(part):
+            return _depth(part) - 1
+    return 0
+
+
 def _joined(word: str, conditions: Iterable[Sql]) -> Sql:
-    """Join as a balanced tree: SQLite allows a depth of 1,000, and a query may have as many parts."""
-    parts = [(f"({sql})", parameters) for sql, parameters in conditions]
-    while len(parts) > 1:
-        pairs = [parts[place : place + 2] for place in range(0, len(parts), 2)]
-        parts = [
-            (f"({f' {word} '.join(sql for sql, _ in pair)})", [value for _, values in pair for value in values])
-            for pair in pairs
-        ]
-    return parts[0] if parts else ("0", [])
+    """Join the first with a balanced tree of the others: SQLite allows a depth of 1,000, a query as many parts."""
+    first, *others = tuple(conditions) or (("0", []),)
+    while len(others) > 8:
+        pairs = [others[place : place + 2] for place in range(0, len(others), 2)]
+        others = [_strung(word, pair, "({})") for pair in pairs]
+    return _strung(word, [first, *others])
 
 
-def _matched(field: str, patterns: Sequence[Pattern], facts: FactSettings, span: tuple[int, int]) -> Sql:
+def _strung(word: str, parts: Sequence[Sql], shape: str = "{}") -> Sql:
+    sql = shape.format(f" {word} ".join(sql for sql, _ in parts))
+    return sql, [value for _, values in parts for value in values]
+
+
+def _matched(field: str, patterns: Sequence[Pattern], frame: _Frame) -> Sql:
     if field in DICTIONARIES:
-        return _named(field, patterns)
+        return _named(field, patterns, frame)
     if field == "level":
         levels = [int(level) for level in Level if any(pattern.matches(level.name) for pattern in patterns)]
-        return _found(f"f.level IN ({', '.join('?' * len(levels))})", levels, facts, span)
+        return _found(f"f.level IN ({', '.join('?' * len(levels))})", levels, frame)
     encoded = _encode(patterns)
     if field == "rule":
-        return _found("(audit_match(?, f.rule) OR audit_match(?, f.title))", [encoded, encoded], facts, span)
-    return f"audit_match(?, {fact_sql(field, facts)})", [encoded]
+        return _found("(audit_match(?, f.rule) OR audit_match(?, f.title))", [encoded, encoded], frame)
+    return f"audit_match(?, {fact_sql(field, frame.facts)})", [encoded]
 
 
-def _named(field: str, patterns: Sequence[Pattern]) -> Sql:
+def _named(field: str, patterns: Sequence[Pattern], frame: _Frame) -> Sql:
     """Return that a dictionary-encoded field fits one of the patterns.
 
     SQLite's LIKE ignores case for ASCII only, but it is ten times as fast as a function of ours: it decides the names
@@ -108,7 +147,17 @@ def _named(field: str, patterns: Sequence[Pattern]) -> Sql:
     plain = [pattern for pattern in patterns if all(part.isascii() and "\0" not in part for part in pattern.parts)]
     condition, parameters = _joined("OR", (("name LIKE ? ESCAPE '\\'", [_like(pattern)]) for pattern in plain))
     names = f"CASE WHEN {_IS_ASCII} THEN {condition} ELSE audit_match(?, name) END"
-    return f"e.{field} IN (SELECT id FROM {DICTIONARIES[field]} WHERE {names})", [*parameters, _encode(patterns)]
+    return _listed(field, names, [*parameters, _encode(patterns)], frame)
+
+
+def _listed(field: str, names: str, parameters: list[Any], frame: _Frame) -> Sql:
+    """Return that a dictionary-encoded field has one of the names that satisfy a condition."""
+    select = f"SELECT id FROM {DICTIONARIES[field]} WHERE {names}"
+    if frame.connection is None:
+        return f"e.{field} IN ({select})", parameters
+    ids = [number for (number,) in frame.connection.execute(select, parameters)]
+    hint = "" if len(ids) <= FEW else "+"  # a plus keeps SQLite from using the field's index
+    return f"{hint}e.{field} IN (SELECT value FROM json_each(?))", [json.dumps(ids)]
 
 
 def _like(pattern: Pattern) -> str:
@@ -116,12 +165,12 @@ def _like(pattern: Pattern) -> str:
     return "%".join(escaped)
 
 
-def _found(which: str, parameters: list[Any], facts: FactSettings, span: tuple[int, int]) -> Sql:
+def _found(which: str, parameters: list[Any], frame: _Frame) -> Sql:
     """Return that the event belongs to the evidence of an open finding: inside its span, and of its group.
 
     The findings lead to their events, not the other way round: each is a short walk along an index.
     """
-    since, until = span
+    since, until = frame.span
     when = "e.time BETWEEN f.first AND f.last AND e.time BETWEEN ? AND ?"
     ways = (
         f"JOIN actors k ON k.name = json_extract(f.grp, '$.actor') CROSS JOIN events e ON e.actor = k.id AND {when}",
@@ -131,7 +180,7 @@ def _found(which: str, parameters: list[Any], facts: FactSettings, span: tuple[i
     )
     where = (
         f"f.state = 'open' AND f.last >= ? AND f.first <= ? AND ({which})"
-        f" AND NOT EXISTS (SELECT 1 FROM json_each(f.grp) g WHERE ({_in_group(facts)}) IS NOT TRUE)"
+        f" AND NOT EXISTS (SELECT 1 FROM json_each(f.grp) g WHERE ({_in_group(frame.facts)}) IS NOT TRUE)"
     )
     selects = (f"SELECT e.id FROM findings f CROSS {way} WHERE {where}" for way in ways)
     return f"e.id IN ({' UNION ALL '.join(selects)})", [since, until, since, until, *parameters] * len(ways)

@@ -96,7 +96,10 @@ def undetected(store: Store, now: int) -> list[Span]:
     rows = store.rows(
         "SELECT id, rule, after, since, until, history, tries FROM undetected WHERE due <= ? ORDER BY id", (now,)
     )
-    return [Span(*row[:5], bool(row[5]), row[6]) for row in rows]
+    return [
+        Span(number, rule, after, since, until, bool(history), tries)
+        for number, rule, after, since, until, history, tries in rows
+    ]
 
 
 def forget(store: Store, span: Span) -> None:

@@ -23,6 +23,8 @@ BUSY_SECONDS = 10.0
 
 Connection = sqlite3.Connection
 DatabaseError = sqlite3.Error
+connect = sqlite3.connect
+VERSION: tuple[int, ...] = sqlite3.sqlite_version_info
 
 TABLES = (
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
@@ -208,8 +210,8 @@ def unusable(path: Path, error: DatabaseError) -> StoreError:
 
 
 def _connect(path: Path) -> Connection:
-    connection = sqlite3.connect(str(path), timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-    wal = sqlite3.sqlite_version_info >= WAL_IS_SAFE
+    connection = connect(str(path), timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    wal = VERSION >= WAL_IS_SAFE
     connection.execute(f"PRAGMA journal_mode = {'WAL' if wal else 'DELETE'}")
     connection.execute(f"PRAGMA synchronous = {'NORMAL' if wal else 'FULL'}")
     connection.execute("PRAGMA foreign_keys = ON")

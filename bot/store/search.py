@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import bisect
 import json
+import math
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +17,7 @@ from bot.errors import QueryError
 from bot.fields import FIELDS, FactSettings
 from bot.model import Event
 from bot.query import BEGIN, END, Query
-from bot.store.conditions import DICTIONARIES, Sql, prepare, sql_condition
+from bot.store.conditions import DICTIONARIES, prepare, sql_condition
 from bot.store.schema import Connection, DatabaseError, Store, unusable
 from bot.store.views import FACT_SQL, JOINS
 from bot.times import DAY, EPOCH, HOUR, parse_time
@@ -22,7 +25,6 @@ from bot.times import DAY, EPOCH, HOUR, parse_time
 __all__ = ["Page", "count", "events_by_id", "prepare", "search", "sql_condition", "timeline", "top"]
 
 TIME_LIMIT = 10.0  # seconds
-ALWAYS_TRUE: Sql = ("1", [])
 COUNTED = 10_000  # totals above are "more"
 _STEPS = 20_000  # of SQLite's machine between two looks at the clock
 _DEFAULTS = FactSettings()
@@ -50,10 +52,9 @@ def search(
     Raises QueryError when it takes longer than `time_limit` seconds.
     """
     order = "DESC" if query.newest_first else "ASC"
-    where, parameters = _where(query, facts)
-    page = f"SELECT e.id FROM {where} ORDER BY e.time {order}, e.id {order} LIMIT ? OFFSET ?"
-    total = f"SELECT count(*) FROM (SELECT 1 FROM {where} LIMIT {COUNTED + 1})"
-    with _limited(store, query, facts, time_limit) as connection:
+    with _asked(store, query, facts, time_limit) as (connection, where, parameters):
+        page = f"SELECT e.id FROM {where} ORDER BY e.time {order}, e.id {order} LIMIT ? OFFSET ?"
+        total = f"SELECT count(*) FROM (SELECT 1 FROM {where} LIMIT {COUNTED + 1})"
         ids = [number for (number,) in connection.execute(page, [*parameters, query.limit, offset])]
         found = connection.execute(total, parameters).fetchone()[0]
         events = tuple(_events(connection, ids, facts, with_facts))
@@ -65,19 +66,21 @@ def top(
 ) -> list[tuple[str | None, int]]:
     """Return the most frequent values of `query.by` (default actor) with their counts, ties by name, missing last."""
     field = query.by or "actor"
-    where, parameters = _where(query, facts)
-    sql = (
-        f"SELECT d.name, g.events FROM (SELECT e.{field} AS id, count(*) AS events FROM {where} GROUP BY e.{field}) g"
-        f" LEFT JOIN {DICTIONARIES[field]} d ON d.id = g.id ORDER BY g.events DESC, d.name IS NULL, d.name LIMIT ?"
-    )
-    with _limited(store, query, facts, time_limit) as connection:
-        return list(connection.execute(sql, [*parameters, query.limit]))
+    with _asked(store, query, facts, time_limit) as (connection, where, parameters):
+        # counted here: SQLite would sort all events first
+        counts = Counter(code for (code,) in connection.execute(f"SELECT e.{field} FROM {where}", parameters))
+        least = min((number for _, number in counts.most_common(query.limit)), default=0)
+        codes = json.dumps([code for code, number in counts.items() if number >= least])
+        names = f"SELECT id, name FROM {DICTIONARIES[field]} WHERE id IN (SELECT value FROM json_each(?))"
+        named = [(str(name), counts[code]) for code, name in connection.execute(names, [codes])]
+    missing = [(None, counts[None])] if counts[None] else []
+    ranked = sorted(named, key=lambda item: (-item[1], item[0]))
+    return sorted([*ranked, *missing], key=lambda item: -item[1])[: query.limit]
 
 
 def count(store: Store, query: Query, facts: FactSettings, time_limit: float = TIME_LIMIT) -> int:
     """Return how many events there are, exactly."""
-    where, parameters = _where(query, facts)
-    with _limited(store, query, facts, time_limit) as connection:
+    with _asked(store, query, facts, time_limit) as (connection, where, parameters):
         return int(connection.execute(f"SELECT count(*) FROM {where}", parameters).fetchone()[0])
 
 
@@ -93,23 +96,20 @@ def timeline(
 
     Where that made more than `buckets`, several hours or days go together. An open end ends at the last event found.
     """
-    where, parameters = _where(query, facts)
-    with _limited(store, query, facts, time_limit) as connection:
+    with _asked(store, query, facts, time_limit) as (connection, where, parameters):
         since, until = query.since, query.until
         if since == BEGIN or until == END:
             first, last = connection.execute(f"SELECT min(e.time), max(e.time) FROM {where}", parameters).fetchone()
             if first is None:
                 return []
             since, until = (first if since == BEGIN else since), (last if until == END else until)
-        starts = _starts(since, until, zone or facts.zone)
-        starts = starts[:: -(-len(starts) // buckets)]
-        spans = json.dumps([*zip(starts, [*starts[1:], until + 1], strict=True)])
-        sql = (
-            "WITH b AS (SELECT json_extract(value, '$[0]') AS begins, json_extract(value, '$[1]') AS ends"
-            " FROM json_each(?))"
-            f" SELECT begins, (SELECT count(*) FROM {where} AND e.time >= begins AND e.time < ends) FROM b ORDER BY 1"
-        )
-        return list(connection.execute(sql, [spans, *parameters]))
+        starts = _starts(since, until, zone or facts.zone, buckets)
+        unit = math.gcd(*(start - starts[0] for start in starts)) or until - starts[0] + 1  # starts are multiples
+        sql = f"SELECT (e.time - ?) / ?, count(*) FROM {where} GROUP BY 1"
+        counts = [0] * len(starts)
+        for units, number in connection.execute(sql, [starts[0], unit, *parameters]):
+            counts[bisect.bisect_right(starts, starts[0] + units * unit) - 1] += number
+    return [*zip(starts, counts, strict=True)]
 
 
 def events_by_id(
@@ -122,18 +122,15 @@ def events_by_id(
         raise unusable(store.path, error) from error
 
 
-def _where(query: Query, facts: FactSettings) -> Sql:
-    """Return what follows FROM for the events of a query."""
-    sql, parameters = ALWAYS_TRUE
-    if query.condition is not None:
-        sql, parameters = sql_condition(query.condition, facts, (query.since, query.until))
-    return f"events e WHERE e.time BETWEEN ? AND ? AND ({sql})", [query.since, query.until, *parameters]
-
-
 @contextmanager
-def _limited(store: Store, query: Query, facts: FactSettings, seconds: float) -> Iterator[Connection]:
-    """Lend the connection for so long; the clock that counts is the machine's own, whatever time the bot is in."""
-    connection: Any = store.connection
+def _asked(
+    store: Store, query: Query, facts: FactSettings, seconds: float
+) -> Iterator[tuple[Connection, str, list[Any]]]:
+    """Lend the connection for so long, with what follows FROM for the events of the query, and its parameters.
+
+    The clock is the machine's own, whatever time the bot lives in.
+    """
+    connection = store.connection
     deadline = time.monotonic() + seconds
 
     def is_over() -> bool:
@@ -141,8 +138,10 @@ def _limited(store: Store, query: Query, facts: FactSettings, seconds: float) ->
 
     prepare(connection, facts)
     connection.set_progress_handler(is_over, _STEPS)
+    span = (query.since, query.until)
     try:
-        yield connection
+        sql, values = sql_condition(query.condition, facts, span, connection) if query.condition else ("1", [])
+        yield connection, f"events e WHERE e.time BETWEEN ? AND ? AND ({sql})", [*span, *values]
     except DatabaseError as error:
         if not is_over():
             raise unusable(store.path, error) from error
@@ -182,14 +181,13 @@ def _typed(fact: str, value: Any) -> Any:
     return bool(value) if value is not None and FIELDS[fact].kind == "bool" else value
 
 
-def _starts(since: int, until: int, zone: tzinfo) -> list[int]:
-    """Return the beginnings of the hours or days of a range."""
-    local = (EPOCH + timedelta(microseconds=since)).astimezone(zone)
+def _starts(since: int, until: int, zone: tzinfo, most: int) -> list[int]:
+    """Return where hours or days begin, or every so many of them that there are no more than `most`."""
+    first, last = ((EPOCH + timedelta(microseconds=moment)).astimezone(zone) for moment in (since, until))
     if until - since <= 2 * DAY:
-        into_hour = timedelta(minutes=local.minute, seconds=local.second, microseconds=local.microsecond)
-        return list(range(since - into_hour // timedelta(microseconds=1), until + 1, HOUR))
-    starts, day = [], local.date()
-    while (start := parse_time(day.isoformat(), zone)) <= until:
-        starts.append(start)
-        day += timedelta(days=1)
-    return starts
+        into_hour = timedelta(minutes=first.minute, seconds=first.second, microseconds=first.microsecond)
+        hours = range(since - into_hour // timedelta(microseconds=1), until + 1, HOUR)
+        return list(hours[:: -(-len(hours) // most)])
+    days = range((last.date() - first.date()).days + 1)
+    dates = (first.date() + timedelta(days=day) for day in days[:: -(-len(days) // most)])
+    return [parse_time(date.isoformat(), zone) for date in dates]

@@ -1,0 +1,277 @@
+"""A stand-in for Slack over real HTTP: the Web API that the bot uses, response URLs, and the console page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from bot.sandbox.slack_requests import Requests
+from bot.sandbox.slack_state import (
+    APP,
+    APP_TOKEN,
+    BOT_ID,
+    BOT_USER,
+    CHANNELS,
+    TEAM,
+    TOKEN,
+    USERS,
+    Channel,
+    Json,
+    SlackError,
+    User,
+    Workspace,
+)
+from bot.serving import TRANSPORT
+
+PAGE = Path(__file__).parent / "page"
+PAGE_FILES = {"/": ("console.html", "text/html"), "/console.css": ("console.css", "text/css"),
+              "/console.js": ("console.js", "text/javascript")}  # fmt: skip
+POLICY = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:"
+SHOWN = 200  # newest messages of a channel on the page
+
+
+class FakeSlack(Workspace):
+    """The workspace and the people's side of it in one: what tests and the demo hold in hand."""
+
+    def __init__(self, clock: Callable[[], int], signing_secret: str, events_url: str, **given: Any) -> None:
+        super().__init__(clock, **given)
+        self.requests = Requests(self, signing_secret, events_url)
+
+
+def fake_slack(
+    events_url: str,
+    signing_secret: str,
+    clock: Callable[[], int],
+    *,
+    users: Iterable[User] = USERS,
+    channels: Iterable[Channel] = CHANNELS,
+    groups: Mapping[str, Iterable[str]] | None = None,
+) -> tuple[Starlette, FakeSlack]:
+    """Return the ASGI app and its state; `events_url` is the bot's /slack/events and may be set later."""
+    slack = FakeSlack(clock, signing_secret, events_url, users=users, channels=channels, groups=groups)
+    served = _Served(slack)
+    routes = [
+        *(Route(path, _file(name, kind)) for path, (name, kind) in PAGE_FILES.items()),
+        Route("/api/{method}", served.api, methods=["GET", "POST"]),
+        Route("/response/{key}", served.respond, methods=["POST"]),
+        Route("/console/state", served.state),
+        Route("/console/command", served.command, methods=["POST"]),
+        Route("/console/click", served.click, methods=["POST"]),
+    ]
+    local = Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])  # no page of elsewhere gets in
+    return Starlette(routes=routes, middleware=[local]), slack
+
+
+class _Served:
+    """The HTTP side of the workspace."""
+
+    def __init__(self, slack: FakeSlack) -> None:
+        self._slack = slack
+        self._methods: dict[str, Callable[[Json], Json]] = {
+            "auth.test": self._auth_test,
+            "chat.postMessage": self._post,
+            "chat.update": self._update,
+            "conversations.history": self._history,
+            "apps.connections.open": lambda _: {"url": self._slack.socket_url},
+            "users.info": lambda given: {"user": self._user(given.get("user"))},
+            "usergroups.users.list": self._group,
+        }
+
+    async def api(self, request: Request) -> Response:
+        self._learn_url(request)
+        method = request.path_params["method"]
+        given = await _arguments(request)
+        if self._slack.down:
+            return PlainTextResponse("upstream connect error", 503)
+        fault = self._slack.fault(method)
+        if fault and fault.status != 200:
+            wait = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
+            return JSONResponse({"ok": False, "error": fault.word or "internal_error"}, fault.status, wait)
+        if fault and fault.word:
+            return JSONResponse({"ok": False, "error": fault.word})
+        answer = self._call(method, given, request.headers.get("authorization", ""))
+        return _CutOff() if fault and fault.drop else JSONResponse(answer)
+
+    async def respond(self, request: Request) -> Response:
+        """Take what comes to a response URL."""
+        given = await _arguments(request)
+        try:
+            handle = self._slack.use_handle(request.path_params["key"])
+            self._slack.check("response_url", given)
+        except SlackError as error:
+            return PlainTextResponse(error.word, 404 if error.word.endswith("_url") else 400)
+        if given.get("response_type") == "in_channel":
+            self._slack.post(self._slack.channels[handle.channel], given)
+        else:
+            self._slack.whisper(handle.user, handle.channel, given)
+        return PlainTextResponse("ok")
+
+    async def state(self, request: Request) -> Response:
+        """Return what a user sees, 204 where nothing changed since the revision in `after`."""
+        self._learn_url(request)
+        slack, user = self._slack, request.query_params.get("user", "")
+        with slack.lock:
+            if request.query_params.get("after") == str(slack.revision):
+                return Response(status_code=204)
+            return JSONResponse(_seen_by(slack, user))
+
+    async def command(self, request: Request) -> Response:
+        """Let the viewer of the page type a slash command, or plain words."""
+        given = await _json(request)
+        name, _, text = str(given["text"]).strip().partition(" ")
+        user, channel = str(given["user"]), str(given["channel"])
+        if name.startswith("/"):
+            await run_in_threadpool(self._slack.requests.command, user, text, channel, command=name)
+        elif name:
+            words = {"text": given["text"], "mrkdwn": False}
+            self._slack.post(self._slack.channels[channel], words, bot_id=None, user=user)
+        return JSONResponse({"ok": True})
+
+    async def click(self, request: Request) -> Response:
+        """Let the viewer of the page press a button."""
+        given = {name: str(value) for name, value in (await _json(request)).items()}
+        press = self._slack.requests.click
+        try:
+            await run_in_threadpool(press, given["user"], given["channel"], given["ts"], given["action_id"])
+        except SlackError as error:
+            return JSONResponse({"ok": False, "error": error.word})
+        return JSONResponse({"ok": True})
+
+    def _learn_url(self, request: Request) -> None:
+        self._slack.requests.url = self._slack.requests.url or str(request.base_url).rstrip("/")
+
+    def _call(self, method: str, given: Json, authorization: str) -> Json:
+        with self._slack.lock:
+            self._slack.recorded.calls.append((method, given))
+        try:
+            if authorization != f"Bearer {APP_TOKEN if method.startswith('apps.') else TOKEN}":
+                raise SlackError("invalid_auth" if authorization else "not_authed")
+            if method not in self._methods:
+                raise SlackError("unknown_method", method)
+            return {"ok": True, **self._methods[method](given)}
+        except SlackError as error:
+            return {"ok": False, "error": error.word, "response_metadata": {"messages": [error.detail]}}
+
+    def _auth_test(self, _: Json) -> Json:
+        return {
+            "team_id": TEAM,
+            "team": "Sandbox",
+            "user_id": BOT_USER,
+            "user": "audit-bot",
+            "bot_id": BOT_ID,
+            "app_id": APP,
+        }
+
+    def _post(self, given: Json) -> Json:
+        channel = self._open(given)
+        self._slack.check("chat.postMessage", given)
+        thread = given.get("thread_ts")
+        if thread:
+            self._slack.find(channel, str(thread))
+        message = self._slack.post(channel, given, **({"thread_ts": thread} if thread else {}))
+        return {"channel": channel.id, "ts": message["ts"], "message": message}
+
+    def _update(self, given: Json) -> Json:
+        channel = self._open(given)
+        self._slack.check("chat.update", given)
+        message = self._slack.update(channel, str(given.get("ts")), given)
+        return {"channel": channel.id, "ts": message["ts"], "message": message}
+
+    def _history(self, given: Json) -> Json:
+        self._need("channels:history")
+        name = str(given.get("channel"))
+        if name not in self._slack.channels:  # unlike chat.postMessage this takes ids only
+            raise SlackError("channel_not_found", name)
+        limit, start = int(given.get("limit") or 100), int(given.get("cursor") or 0)
+        oldest = float(given.get("oldest") or 0)
+        found = [m for m in reversed(self._slack.messages(name)) if float(m["ts"]) >= oldest]
+        if str(given.get("include_all_metadata", "")).lower() not in ("true", "1"):
+            found = [{key: value for key, value in m.items() if key != "metadata"} for m in found]
+        more = start + limit < len(found)
+        cursor = {"next_cursor": str(start + limit) if more else ""}
+        return {"messages": found[start : start + limit], "has_more": more, "response_metadata": cursor}
+
+    def _group(self, given: Json) -> Json:
+        self._need("usergroups:read")
+        if given.get("usergroup") not in self._slack.groups:
+            raise SlackError("no_such_subteam")
+        return {"users": list(self._slack.groups[str(given["usergroup"])])}
+
+    def _user(self, user_id: object) -> Json:
+        self._need("users:read")
+        found = self._slack.users.get(str(user_id))
+        if found is None:
+            raise SlackError("user_not_found")
+        email = {"email": found.email} if "users:read.email" in self._slack.scopes else {}
+        return {
+            "id": found.id, "team_id": found.team, "name": found.name.split()[0].lower(), "real_name": found.name,
+            "tz": "Europe/Berlin", "is_restricted": found.guest, "is_ultra_restricted": False, "is_bot": False,
+            "deleted": False, "profile": {"real_name": found.name, **email},
+        }  # fmt: skip
+
+    def _open(self, given: Json) -> Channel:
+        channel = self._slack.channel(str(given.get("channel")))
+        if channel.archived:
+            raise SlackError("is_archived")
+        if not channel.invited:
+            raise SlackError("not_in_channel")
+        self._need("chat:write")
+        return channel
+
+    def _need(self, scope: str) -> None:
+        if scope not in self._slack.scopes:
+            raise SlackError("missing_scope", scope)
+
+
+class _CutOff(Response):
+    """Ends the connection without a word, after the work was done: the bot cannot know that it was."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["extensions"][TRANSPORT].abort()
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+
+def _seen_by(slack: FakeSlack, user: str) -> Json:
+    return {
+        "revision": slack.revision,
+        "users": [{"id": who.id, "name": who.name, "note": who.note} for who in slack.users.values()],
+        "channels": [{"id": c.id, "name": c.name, "topic": c.topic} for c in slack.channels.values() if not c.archived],
+        "messages": {channel: slack.everything(channel)[-SHOWN:] for channel in slack.channels},
+        "ephemerals": slack.ephemerals(user),
+    }
+
+
+async def _arguments(request: Request) -> Json:
+    """Return a method's arguments, which come as JSON, as a form or in the address."""
+    body = await request.body()
+    if request.headers.get("content-type", "").startswith("application/json"):
+        return dict(json.loads(body or b"{}"))
+    return {**request.query_params, **dict(parse_qsl(body.decode()))}
+
+
+async def _json(request: Request) -> Json:
+    """Return a JSON body; a form of another site's page never is one."""
+    if not request.headers.get("content-type", "").startswith("application/json"):
+        return {}
+    return dict(await request.json())
+
+
+def _file(name: str, kind: str) -> Callable[[Request], Response]:
+    def send(_: Request) -> Response:
+        headers = {"Content-Security-Policy": POLICY, "Cache-Control": "no-store"}
+        return Response((PAGE / name).read_bytes(), media_type=kind, headers=headers)
+
+    return send

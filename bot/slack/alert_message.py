@@ -1,0 +1,208 @@
+"""Draws an alert as a Slack message: what happened, is it bad, who has it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, timedelta, tzinfo
+
+from bot.model import AlertView, Event, Finding, Level, Rule
+from bot.slack import blocks
+from bot.slack.blocks import Block, Message, Piece, bold, code, faint
+from bot.slack.text import clean, cut
+from bot.times import EPOCH, MINUTE, say_duration
+
+EVENT_TYPE = "audit_bot_alert"  # of the message's metadata, by which it is found again after a crash
+ACKNOWLEDGE, RESOLVE = "alert_acknowledge", "alert_resolve"
+COLORS = ("#8b949e", "#2f81f7", "#d99a00", "#e8590c", "#c92a2a")  # by level
+OVER_COLOR = "#6e7781"
+OVER = ("resolved", "expired", "withdrawn")
+SHOWN_FINDINGS, SHOWN_EVIDENCE = 6, 3
+SENTENCE_LENGTH = 280
+REPEAT = "Possible repeat: Slack did not say whether it took this message the first time."
+
+
+def alert_message(view: AlertView, zone: tzinfo = UTC, *, repeat: bool = False, buttons: bool = True) -> Message:
+    """Return the message as the alert stands; `repeat` says on it that it may be there twice.
+
+    It names moments, not how long ago they were: nobody draws it again just because time goes on.
+    """
+    alert = view.alert
+    spoken = sentence(view)
+    details = list(_details(view, zone))
+    if repeat:
+        details.append(blocks.small(REPEAT))
+    if buttons and alert.state not in OVER:
+        details.append(_buttons(view))
+    return blocks.message(
+        spoken,
+        [blocks.paragraph(bold(spoken))],
+        details=details,
+        color=OVER_COLOR if alert.state in OVER else COLORS[alert.level],
+        plain=_plain(view, zone, spoken),
+        metadata={"event_type": EVENT_TYPE, "event_payload": {"alert_id": alert.id}},
+    )
+
+
+def sentence(view: AlertView) -> str:
+    """Return the one sentence that could be read aloud: how bad, who, what, how much, where from."""
+    alert = view.alert
+    who = clean(str(alert.entity), 80)
+    level = level_word(alert.level)
+    if not view.findings:
+        return f"{level}: {who}: what was found here no longer holds."
+    worst = view.findings[0]
+    others = [clean(found.title, 60) for found in view.findings[1:] if found.title != worst.title]
+    also = f", and {others[0]}" if others else ""
+    more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+    strange = ", from a network never seen for this actor" if _fact(view, "network_new_for_actor") is True else ""
+    text = f"{level}: {who}: {clean(worst.title, 80)}, {_first_reason(worst)}{strange}{also}{more}"
+    return cut(text, SENTENCE_LENGTH) + "."
+
+
+def level_word(level: Level) -> str:
+    """Return a level as a word: High."""
+    return level.name.capitalize()
+
+
+def say_time(time: int, zone: tzinfo = UTC, *, seconds: bool = False) -> str:
+    """Return a moment for people: 2026-11-23 07:48 UTC."""
+    moment = (EPOCH + timedelta(microseconds=time)).astimezone(zone)
+    return f"{moment:%Y-%m-%d %H:%M:%S}" if seconds else f"{moment:%Y-%m-%d %H:%M} {moment.tzname()}"
+
+
+def say_span(first: int, last: int, zone: tzinfo = UTC) -> str:
+    """Return two moments, the day only once where it is the same: 2026-11-23 07:48 to 07:57 UTC."""
+    begins, ends = say_time(first, zone), say_time(last, zone)
+    if begins == ends:
+        return begins
+    same_day = begins[:10] == ends[:10]
+    return f"{begins[:16]} to {ends[11:] if same_day else ends}"
+
+
+def state_pieces(view: AlertView) -> list[Piece]:
+    """Return who has the alert since when, or how it ended."""
+    alert = view.alert
+    if alert.state == "open":
+        return [bold("Open"), f" since {say_time(alert.opened)}: nobody has it yet."]
+    words = {"acknowledged": "Acknowledged", "resolved": "Resolved", "expired": "Expired", "withdrawn": "Withdrawn"}
+    pieces: list[Piece] = [bold(words[alert.state])]
+    if alert.owner:
+        pieces += [" by ", blocks.person(clean(alert.owner))]
+    if alert.owned_at is not None:
+        pieces.append(f" at {say_time(alert.owned_at)}")
+    endings = {"expired": ": nothing new came for long.", "withdrawn": ": what was found no longer holds."}
+    return [*pieces, endings.get(alert.state, ".")]
+
+
+def _details(view: AlertView, zone: tzinfo) -> Iterator[Block]:
+    yield blocks.paragraph(*_facts(view, zone))
+    if view.findings:
+        yield blocks.paragraph(bold("Why this is unusual"))
+        yield blocks.bullets([_finding(view, found) for found in view.findings[:SHOWN_FINDINGS]])
+    if len(view.findings) > SHOWN_FINDINGS:
+        yield blocks.small(f"and {len(view.findings) - SHOWN_FINDINGS} more findings")
+    if view.evidence:
+        yield blocks.paragraph(bold("Evidence"), faint(" (time in UTC)"))
+        yield blocks.preformatted("\n".join(evidence_line(event) for event in view.evidence[:SHOWN_EVIDENCE]))
+    yield blocks.paragraph(*state_pieces(view))
+    yield blocks.small(*_footer(view))
+
+
+def _facts(view: AlertView, zone: tzinfo) -> list[Piece]:
+    """Return who, how much, when, where from: one line each."""
+    alert = view.alert
+    local = "" if zone is UTC or str(zone) == "UTC" else f" ({say_span(alert.first, alert.last, zone)})"
+    rows: list[tuple[str, list[Piece]]] = [
+        ("Level", [bold(level_word(alert.level)), f", {alert.points} risk points"]),
+        ("Who", [code(clean(str(alert.entity))), _kind(view)]),
+        (
+            "How much",
+            [f"{alert.events:,} {'event' if alert.events == 1 else 'events'} {_within(alert.first, alert.last)}"],
+        ),
+        ("When", [say_span(alert.first, alert.last), local]),
+        ("Where from", _where(view)),
+    ]
+    pieces: list[Piece] = []
+    for number, (name, values) in enumerate(rows):
+        pieces += ["\n" * (number > 0), bold(name), "  ", *values]
+    return [piece for piece in pieces if piece != ""]
+
+
+def _kind(view: AlertView) -> str:
+    kinds = {"ip": ", an address", "unknown": "", "workspace": ", the log itself"}
+    fact = _fact(view, "actor_kind")
+    return kinds.get(view.alert.entity.kind, f", a {fact}" if fact in ("person", "key", "webhook") else "")
+
+
+def _where(view: AlertView) -> list[Piece]:
+    """Return the addresses that the findings and the evidence name, those never seen before marked."""
+    strange = {event.ip for event in view.evidence if event.facts.get("network_new_for_actor") is True}
+    named = (*(found.ip for found in view.findings), *(event.ip for event in view.evidence))
+    addresses = list(dict.fromkeys(ip for ip in named if ip))
+    pieces: list[Piece] = []
+    for ip in addresses[:4]:
+        pieces += [", " * bool(pieces), code(clean(ip, 45)), " (network never seen for this actor)" * (ip in strange)]
+    if len(addresses) > 4:
+        pieces.append(f" and {len(addresses) - 4} more")
+    return [piece for piece in pieces if piece != ""] or [faint("no address in the log")]
+
+
+def _finding(view: AlertView, found: Finding) -> list[Piece]:
+    """Return one finding: its rule, its reasons, what the rule looks for, where to read on."""
+    rule = view.rules.get(found.rule_id)
+    reasons = "; ".join(clean(reason, 160).rstrip(".") for reason in found.reasons[:4]) or _how_much(found)
+    pieces: list[Piece] = [bold(clean(found.title, 100)), f" ({found.level.name}): {reasons}."]
+    return pieces + (_about(rule) if rule else [])
+
+
+def _about(rule: Rule) -> list[Piece]:
+    pieces: list[Piece] = []
+    if rule.description:
+        pieces += ["\n", faint(clean(rule.description, 220))]
+    if rule.runbook:
+        pieces += ["\n", blocks.link(clean(rule.runbook, 200), "Runbook")]
+    return pieces
+
+
+def _footer(view: AlertView) -> list[str]:
+    late = f"found {say_duration(view.late_by)} after the last event" if view.late_by >= MINUTE else ""
+    return [part for part in (view.alert.name, late) if part]
+
+
+def _buttons(view: AlertView) -> Block:
+    value = str(view.alert.id)  # an id and no more: the state is read from the store at the click
+    resolve = ("Resolve", RESOLVE, value, None)
+    return blocks.buttons(*[("Acknowledge", ACKNOWLEDGE, value, "primary")] * (view.alert.state == "open"), resolve)
+
+
+def evidence_line(event: Event) -> str:
+    """Return an event as one line of fixed-width type: when, what, to what, by whom, from where."""
+    what = f"{clean(event.action, 12):<7} {clean(event.type, 32)} {clean(event.object, 60)}"
+    return (
+        f"{say_time(event.time, seconds=True)}  {what}  {clean(event.actor or '-', 48)}  {clean(event.ip or '-', 45)}"
+    )
+
+
+def _first_reason(found: Finding) -> str:
+    return clean(found.reasons[0], 120).rstrip(".") if found.reasons else _how_much(found)
+
+
+def _how_much(found: Finding) -> str:
+    return f"{found.count:,} {'event' if found.count == 1 else 'events'} {_within(found.first, found.last)}".rstrip()
+
+
+def _within(first: int, last: int) -> str:
+    return f"in {say_duration(last - first)}" if last > first else "at once"
+
+
+def _fact(view: AlertView, name: str) -> str | float | bool | None:
+    return next((event.facts[name] for event in view.evidence if event.facts.get(name) is not None), None)
+
+
+def _plain(view: AlertView, zone: tzinfo, spoken: str) -> str:
+    """Return the message as lines of text, for the day on which Slack refuses its blocks."""
+    facts = "".join(map(blocks.bare, _facts(view, zone)))
+    findings = [f"- {''.join(map(blocks.bare, _finding(view, found)))}" for found in view.findings[:SHOWN_FINDINGS]]
+    evidence = [evidence_line(event) for event in view.evidence[:SHOWN_EVIDENCE]]
+    state = "".join(map(blocks.bare, state_pieces(view)))
+    return "\n".join((spoken, facts, *findings, *evidence, f"{view.alert.name}: {state}"))

@@ -1,0 +1,197 @@
+"""Builds Slack messages out of Block Kit, in a form in which text from strangers can never act as markup.
+
+All running text goes into `rich_text` and tables (`raw_text`), where Slack interprets nothing: `mrkdwn` and the emoji
+codes of `plain_text` are used for the program's own words alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from slackblocks import (
+    ActionsBlock,
+    Attachment,
+    Button,
+    ColumnSettings,
+    ContextBlock,
+    PlainText,
+    RawText,
+    RichText,
+    RichTextBlock,
+    RichTextCodeBlock,
+    RichTextElement,
+    RichTextLink,
+    RichTextList,
+    RichTextSection,
+    RichTextUser,
+    TableBlock,
+    WebhookMessage,
+)
+from slackblocks import Block as Block  # the one name that the drawing modules need of it
+
+from bot.slack.text import cut, defuse
+
+MAX_BLOCKS = 50
+MAX_TEXT = 9_000  # of all blocks together; Slack documents no such limit and fails from about 11,000 on
+MAX_FALLBACK = 3_900
+MAX_TABLE_ROWS = 100
+
+Piece = str | RichTextElement
+Json = dict[str, Any]
+_USER = re.compile(r"[UW][A-Z0-9]{2,20}$", re.ASCII)
+_MENTION = re.compile(r"<@([UW][A-Z0-9]{2,20})>", re.ASCII)
+_WEB = re.compile(r"https?://[^\s<>|]+$", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message: `text` for notifications, `plain` for when Slack refuses blocks, `details` beside a colour bar."""
+
+    text: str
+    blocks: tuple[Json, ...]
+    details: tuple[Json, ...] = ()
+    color: str | None = None
+    plain: str = ""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+def message(
+    text: str, blocks: Iterable[Block], *, details: Iterable[Block] = (), color: str | None = None, plain: str = "",
+    metadata: Mapping[str, Any] | None = None,
+) -> Message:  # fmt: skip
+    """Return the finished message; a block over one of Slack's limits raises slackblocks' InvalidUsageError."""
+    beside = [Attachment(blocks=list(details), color=color)] if color else None
+    body = WebhookMessage(blocks=list(blocks), attachments=beside).to_dict()
+    attached = body["attachments"][0]["blocks"] if beside else []
+    for number, block in enumerate((*body["blocks"], *attached)):
+        block["block_id"] = f"b{number}"  # drawn twice, a message is the same twice
+    return Message(text, tuple(body["blocks"]), tuple(attached), color, plain or text, metadata or {})
+
+
+def payload(shown: Message) -> Json:
+    """Return what a Web API method or a response URL takes: nothing unfurled, no names linked, no markup read."""
+    body: Json = {"text": cut(defuse(shown.text), MAX_FALLBACK), "blocks": list(shown.blocks), **_QUIET}
+    if shown.color:
+        body["attachments"] = [{"color": shown.color, "fallback": body["text"], "blocks": list(shown.details)}]
+    return body
+
+
+def plain_payload(shown: Message) -> Json:
+    """Return the same without any block, for when Slack refuses them."""
+    return {"text": cut(defuse(shown.plain), MAX_FALLBACK), "blocks": [], "attachments": [], **_QUIET}
+
+
+_QUIET: Json = {"mrkdwn": False, "unfurl_links": False, "unfurl_media": False}
+
+
+def bold(text: str) -> RichTextElement:
+    """Return text in bold."""
+    return RichText(text, bold=True)
+
+
+def faint(text: str) -> RichTextElement:
+    """Return text in italics, for what matters less."""
+    return RichText(text, italic=True)
+
+
+def code(text: str) -> RichTextElement:
+    """Return text in the fixed-width type of names."""
+    return RichText(text, code=True)
+
+
+def person(user_id: str) -> RichTextElement:
+    """Return a mention of a Slack user; what is no user id stays text."""
+    return RichTextUser(user_id) if _USER.match(user_id) else RichText(user_id)
+
+
+def link(target: str, text: str) -> RichTextElement:
+    """Return a link where the target is a web address, else its text and the target side by side."""
+    return RichTextLink(target, text=text) if _WEB.match(target) else RichText(f"{text}: {target}")
+
+
+def mentions(sentence: str) -> list[Piece]:
+    """Return a sentence of the program's own with its `<@U...>` turned into mentions."""
+    parts = _MENTION.split(sentence)
+    return [person(part) if number % 2 else part for number, part in enumerate(parts) if part]
+
+
+def bare(piece: Piece) -> str:
+    """Return the text of a piece without its looks."""
+    if isinstance(piece, RichTextUser):
+        return piece.user_id
+    return piece if isinstance(piece, str) else str(getattr(piece, "text", ""))
+
+
+def quoted(sentence: str) -> list[Piece]:
+    """Return a sentence of the program's own with what stands between backticks as names."""
+    parts = sentence.split("`")
+    return [code(part) if number % 2 else part for number, part in enumerate(parts) if part]
+
+
+def paragraph(*pieces: Piece) -> Block:
+    """Return one paragraph; line ends inside it stay."""
+    return RichTextBlock(_section(pieces))
+
+
+def bullets(items: Iterable[Sequence[Piece]]) -> Block:
+    """Return a list with one item for each sequence of pieces."""
+    return RichTextBlock(RichTextList("bullet", [_section(item) for item in items]))
+
+
+def preformatted(text: str) -> Block:
+    """Return a block in fixed-width type, in which columns stand under each other."""
+    return RichTextBlock(RichTextCodeBlock([RichText(text)]))
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[int] = ()) -> Block:
+    """Return a table; the columns numbered in `right` are set flush right. Slack takes one table a message."""
+    right = frozenset(right)
+    settings = [ColumnSettings(align="right" if n in right else "left", is_wrapped=True) for n in range(len(head))]
+    cells: list[list[Any]] = [[RawText(cell or "–") for cell in row] for row in (head, *rows)]
+    return TableBlock(cells, settings)
+
+
+def small(*words: str) -> Block:
+    """Return a line in small print, for the program's own words only."""
+    return ContextBlock([PlainText(" · ".join(words))])
+
+
+def buttons(*given: tuple[str, str, str, str | None]) -> Block:
+    """Return buttons, each as text, action id, value and style (primary, danger or None)."""
+    return ActionsBlock([Button(text, action, value=value, style=style) for text, action, value, style in given])  # type: ignore[arg-type]  # any str
+
+
+def _section(pieces: Iterable[Piece]) -> RichTextSection:
+    return RichTextSection([RichText(piece) if isinstance(piece, str) else piece for piece in pieces])
+
+
+def check_limits(shown: Message) -> list[str]:
+    """Return what Slack would refuse about a finished message, in words; empty where it may go out."""
+    blocks = (*shown.blocks, *shown.details)
+    elements = [element for block in blocks for element in block.get("elements", ())]
+    ids = [element["action_id"] for element in elements if "action_id" in element]
+    tables = [block for block in blocks if block["type"] == "table"]
+    size = sum(text_sizes(blocks))
+    found = {
+        "no fallback text": not shown.text.strip(),
+        f"{len(blocks)} blocks, over {MAX_BLOCKS}": len(blocks) > MAX_BLOCKS,
+        f"{size} characters in blocks, over {MAX_TEXT}": size > MAX_TEXT,
+        "an action id stands twice": len(ids) != len(set(ids)),
+        "more than one table": len(tables) > 1,
+        "a table of too many rows": any(len(block["rows"]) > MAX_TABLE_ROWS for block in tables),
+        "an empty text": 0 in text_sizes(blocks),
+    }
+    return [problem for problem, holds in found.items() if holds]
+
+
+def text_sizes(value: Any) -> list[int]:
+    """Return the length of each text anywhere inside blocks."""
+    if isinstance(value, Mapping):
+        own = [len(value["text"])] if isinstance(value.get("text"), str) else []
+        return own + [size for inner in value.values() for size in text_sizes(inner)]
+    if isinstance(value, list | tuple):
+        return [size for inner in value for size in text_sizes(inner)]
+    return []

@@ -1,0 +1,194 @@
+"""Listens to Slack through Bolt: commands and buttons, over Socket Mode or over HTTP."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+from slack_bolt import Ack, App, BoltContext, BoltRequest, BoltResponse
+from slack_bolt.adapter.socket_mode import SocketModeHandler
+from slack_bolt.middleware import Middleware
+from slack_sdk.signature import Clock, SignatureVerifier
+
+from bot.errors import ConfigError
+from bot.fields import FactSettings
+from bot.settings import Settings
+from bot.slack.actions import DECISIONS, Actions, Seen
+from bot.slack.answers import sorry_answer
+from bot.slack.blocks import Message, payload
+from bot.slack.commands import COMMAND, Commands
+from bot.slack.guard import Asker, Cached, Guard, Person, Verdict, who_asks
+from bot.slack.sender import GUARD_SECONDS, Api, SlackDirectory, SlackSender, answer_privately, told_apart
+from bot.slack.text import clean
+from bot.store import journal
+from bot.store.schema import Store
+from bot.times import SECOND
+
+log = logging.getLogger(__name__)
+
+WORKERS = 4
+SOCKET_SILENCE = 60 * SECOND
+BROKEN = "Something went wrong while I worked on that; it is in the log."
+
+
+@dataclass(frozen=True)
+class HttpAnswer:
+    """What goes back to Slack over HTTP."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: str
+
+
+class _Clock(Clock):
+    def __init__(self, now: Callable[[], int]) -> None:
+        self._now = now
+
+    def now(self) -> float:
+        return self._now() / SECOND
+
+
+class _Signed(Middleware):
+    """Lets nothing in over HTTP that Slack did not sign within five minutes; without a secret, nothing at all."""
+
+    def __init__(self, secret: str, now: Callable[[], int]) -> None:
+        self._verifier = SignatureVerifier(secret, _Clock(now)) if secret else None
+
+    def process(self, *, req: BoltRequest, resp: BoltResponse, next: Callable[[], BoltResponse]) -> BoltResponse:  # noqa: A002 -- Bolt names it
+        if req.mode == "socket_mode":
+            return next()
+        headers = {name.lower(): values[0] for name, values in req.headers.items() if values}
+        try:
+            signed = self._verifier is not None and self._verifier.is_valid_request(req.raw_body, headers)
+        except (ValueError, TypeError):  # a time stamp that is no number, a signature that is no ASCII
+            signed = False
+        return next() if signed else BoltResponse(status=401, body="invalid signature")
+
+
+class SlackApp(SlackSender):
+    """The Slack side of the bot: a Sender that also listens.
+
+    `now` gives microseconds. `poke` is called after a click that changed something; the app sets it to the outbox's.
+    """
+
+    def __init__(
+        self, settings: Settings, store: Store, now: Callable[[], int], facts: FactSettings | None = None
+    ) -> None:
+        facts = facts or settings.fact_settings()
+        super().__init__(settings, now, facts.zone)
+        self._settings, self._store = settings, store
+        self.poke: Callable[[], None] = lambda: None
+        directory = Cached(SlackDirectory(Api(settings, GUARD_SECONDS, repeat=False)), now)
+        self._guard = Guard(settings.allowed, directory)
+        self._commands = Commands(store, facts, now)
+        self._actions = Actions(store, now, lambda: self.poke())
+        self._handled = Seen(now)
+        self._workers = ThreadPoolExecutor(WORKERS, "slack-work")
+        self._listeners = ThreadPoolExecutor(2 * WORKERS, "slack-ack")
+        self._socket: SocketModeHandler | None = None
+        self._bolt = self._build()
+
+    def handle_http(self, body: str, headers: Mapping[str, str]) -> HttpAnswer:
+        """Answer one request to /slack/events; blocks until it is acknowledged."""
+        request = BoltRequest(body=body, headers=dict(headers))
+        answer = self._bolt.dispatch(request)
+        return HttpAnswer(answer.status, answer.first_headers_without_set_cookie(), answer.body)
+
+    def connect_socket(self) -> None:
+        """Open the Socket Mode connection; returns once it stands. Raises ConfigError, DeliveryError."""
+        token = self._settings.slack_app_token
+        if token is None:
+            raise ConfigError("SLACK_APP_TOKEN: is not set: copy an app-level token (xapp-...) with connections:write.")
+        handler = SocketModeHandler(self._bolt, token.get_secret_value(), web_client=self._reads.client)
+        with ExitStack() as unless_it_works:
+            unless_it_works.callback(handler.close)
+            with told_apart():
+                handler.connect()  # type: ignore[no-untyped-call]  # Bolt types only a part
+            unless_it_works.pop_all()
+        self._socket = handler
+
+    def socket_alive(self) -> bool:
+        """Tell whether Slack was heard within a minute: an open connection alone says nothing."""
+        session = self._socket.client.current_session if self._socket else None
+        if session is None or not session.is_active():
+            return False
+        heard = session.last_ping_pong_time
+        return heard is None or self._now() - int(heard * SECOND) < SOCKET_SILENCE
+
+    def close(self) -> None:
+        """Close the connection, then finish what was begun."""
+        if self._socket is not None:
+            self._socket.close()  # type: ignore[no-untyped-call]  # as above
+        self._listeners.shutdown()
+        self._workers.shutdown()
+
+    def _build(self) -> App:
+        secret = self._settings.slack_signing_secret
+        app = App(
+            name="audit-bot",
+            client=self._reads.client,
+            token_verification_enabled=False,  # else a start while Slack is away fails
+            request_verification_enabled=False,  # done by _Signed, by the injected clock
+            before_authorize=_Signed(secret.get_secret_value() if secret else "", self._now),
+            listener_executor=self._listeners,
+        )
+        app.middleware(self._guarded)
+        app.command(COMMAND)(self._on_command)
+        for action in DECISIONS:
+            app.action(action)(self._on_decision)
+        return app
+
+    def _guarded(self, body: dict[str, Any], context: BoltContext, ack: Ack, next: Callable[[], Any]) -> Any:  # noqa: A002 -- Bolt names it
+        asker = who_asks(body)
+        verdict = self._guard.verdict(asker) if asker else Verdict("allowed")
+        if asker is None or verdict.allowed:
+            context["person"] = verdict.person
+            return next()
+        self._later(body, self._note_refusal, asker, verdict)
+        said = sorry_answer(verdict.text)
+        if asker.kind == "command":
+            return ack({**payload(said), "response_type": "ephemeral"})
+        self._later(body, self._respond, body, said)
+        return ack()
+
+    def _on_command(self, ack: Ack, body: dict[str, Any]) -> None:
+        ack()
+        if not self._handled.again(str(body.get("trigger_id") or "")):
+            self._later(body, self._answer, body)
+
+    def _on_decision(self, ack: Ack, body: dict[str, Any], context: BoltContext) -> None:
+        ack()
+        if not self._handled.again(str(body.get("trigger_id") or "")):
+            self._later(body, self._decide, body, context.get("person"))
+
+    def _answer(self, body: dict[str, Any]) -> None:
+        self._respond(body, self._commands.answer(str(body["user_id"]), str(body.get("text") or "")))
+
+    def _decide(self, body: dict[str, Any], person: Person | None) -> None:
+        action, user = body["actions"][0], str(body["user"]["id"])
+        said = self._actions.decide(str(action["action_id"]), str(action.get("value") or ""), user, person)
+        if said:
+            self._respond(body, sorry_answer(said))
+
+    def _note_refusal(self, asker: Asker, verdict: Verdict) -> None:
+        detail = {"kind": asker.kind, "what": clean(asker.what, 80), "outcome": verdict.why}
+        journal.write(self._store, self._now(), asker.user or "unknown", "refusal", detail)
+
+    def _respond(self, body: dict[str, Any], said: Message) -> None:
+        if url := body.get("response_url"):
+            answer_privately(url, said)
+
+    def _later(self, body: dict[str, Any], work: Callable[..., None], *arguments: Any) -> None:
+        self._workers.submit(self._job, body, work, *arguments)
+
+    def _job(self, body: dict[str, Any], work: Callable[..., None], *arguments: Any) -> None:
+        try:
+            work(*arguments)
+        except Exception:
+            log.exception("a request from Slack could not be worked on")
+            if work != self._respond:
+                self._job(body, self._respond, body, sorry_answer(BROKEN))

@@ -1,0 +1,185 @@
+"""Calls Slack's Web API: the Sender that the outbox posts through, and the directory of who is who."""
+
+from __future__ import annotations
+
+import http.client
+import logging
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, tzinfo
+from typing import Any, cast
+from urllib.error import URLError
+
+from slack_sdk.errors import SlackApiError, SlackClientError
+from slack_sdk.http_retry.builtin_handlers import ConnectionErrorRetryHandler, ServerErrorRetryHandler
+from slack_sdk.web import SlackResponse, WebClient
+from slack_sdk.webhook import WebhookClient
+
+from bot.errors import ConfigError, DeliveryError
+from bot.model import AlertView
+from bot.settings import Settings
+from bot.slack.alert_message import EVENT_TYPE, alert_message
+from bot.slack.blocks import Message, check_limits, message, paragraph, payload, plain_payload
+from bot.slack.guard import Person
+from bot.slack.text import clean_lines
+from bot.times import SECOND
+
+log = logging.getLogger(__name__)
+
+SEND_SECONDS, GUARD_SECONDS = 15, 1  # the second twice at most before an acknowledgement, which Slack awaits for 3 s
+HISTORY_PAGE, HISTORY_PAGES = 200, 10
+TRANSIENT = {
+    "ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable", "request_timeout",
+    "team_added_to_org", "accesslimited", "message_limit_exceeded",
+}  # fmt: skip
+TOO_COMPLEX = {
+    "invalid_blocks", "invalid_blocks_format", "invalid_attachments", "too_many_attachments", "msg_blocks_too_long",
+    "msg_too_long", "block_mismatch",
+}  # fmt: skip
+NOT_MEMBERS = ("is_restricted", "is_ultra_restricted", "is_stranger", "deleted", "is_bot")
+
+
+class Api:
+    """Web API methods whose failures are DeliveryErrors."""
+
+    def __init__(self, settings: Settings, timeout: int, *, repeat: bool) -> None:
+        if settings.slack_bot_token is None:
+            raise ConfigError(
+                "SLACK_BOT_TOKEN: is not set: copy the Bot User OAuth Token (xoxb-...) from the app's page"
+            )
+        handlers = [ConnectionErrorRetryHandler(), ServerErrorRetryHandler()] if repeat else []
+        base = settings.slack_api_url.rstrip("/") + "/"
+        token = settings.slack_bot_token.get_secret_value()
+        self.client = WebClient(token, base_url=base, timeout=timeout, retry_handlers=handlers)
+        self.client.proxy = None  # urllib's own handling of proxies knows NO_PROXY, the SDK's does not
+
+    def __call__(self, method: str, **arguments: Any) -> SlackResponse:
+        """Call a method. Raises DeliveryError."""
+        call: Callable[..., SlackResponse] = getattr(self.client, method)
+        with told_apart():
+            return call(**arguments)
+
+
+@contextmanager
+def told_apart() -> Iterator[None]:
+    """Turn whatever goes wrong with Slack inside into a DeliveryError that says whether trying again helps."""
+    try:
+        yield
+    except SlackApiError as error:
+        raise refused(error) from error
+    except URLError as error:  # from before the request was through
+        raise DeliveryError("unreachable", permanent=False) from error
+    except (OSError, http.client.HTTPException, SlackClientError) as error:  # Slack may have taken it or not
+        raise DeliveryError("reply_lost", permanent=False) from error
+
+
+def refused(error: SlackApiError) -> DeliveryError:
+    """Return what Slack's refusal means: its error word, whether it is final, how long to wait."""
+    answer = cast(SlackResponse, error.response)
+    if answer.status_code == 429:
+        waits = [value for name, value in answer.headers.items() if name.lower() == "retry-after"]
+        return DeliveryError("ratelimited", permanent=False, retry_after=float(waits[0]) if waits else None)
+    if answer.status_code >= 500:
+        return DeliveryError(f"http_{answer.status_code}", permanent=False)
+    code = str(answer.get("error"))
+    if not re.fullmatch(r"[a-z_]{2,60}", code):
+        return DeliveryError("unreadable_answer", permanent=False)
+    return DeliveryError(code, permanent=code not in TRANSIENT)
+
+
+class SlackDirectory:
+    """Who is who, asked of Slack with a short patience."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+
+    def team(self) -> str:
+        """Return the id of the bot's own workspace."""
+        return str(self._api("auth_test")["team_id"])
+
+    def person(self, user_id: str) -> Person:
+        """Return a user; whoever is not a full member counts as a guest."""
+        user = cast(dict[str, Any], self._api("users_info", user=user_id)["user"])
+        email = (user.get("profile") or {}).get("email")
+        guest = any(user.get(name) for name in NOT_MEMBERS)
+        return Person(user_id, str(user.get("team_id") or ""), email, guest)
+
+    def members(self, group_id: str) -> frozenset[str]:
+        """Return the user ids in a user group."""
+        return frozenset(cast(list[str], self._api("usergroups_users_list", usergroup=group_id)["users"]))
+
+
+class SlackSender:
+    """Posts and redraws messages. `now` gives microseconds; `zone` is named beside UTC in alerts."""
+
+    def __init__(self, settings: Settings, now: Callable[[], int], zone: tzinfo = UTC) -> None:
+        self._now, self._zone = now, zone
+        self._posts = Api(settings, SEND_SECONDS, repeat=False)  # a second try could post twice: the outbox decides
+        self._reads = Api(settings, SEND_SECONDS, repeat=True)
+
+    def post_alert(self, channel: str, view: AlertView, repeat: bool) -> tuple[str, str]:
+        """Post an alert's message; return the channel's id and the message's ts. Raises DeliveryError."""
+        shown = alert_message(view, self._zone, repeat=repeat)
+        answer = self._send("chat_postMessage", shown, channel=channel, metadata=dict(shown.metadata))
+        return str(answer["channel"]), str(answer["ts"])
+
+    def update_alert(self, channel: str, ts: str, view: AlertView) -> None:
+        """Redraw an alert's message as the alert stands now. Raises DeliveryError."""
+        shown = alert_message(view, self._zone)
+        self._send("chat_update", shown, channel=channel, ts=ts, metadata=dict(shown.metadata))
+
+    def post_text(self, channel: str, text: str, thread_ts: str | None = None) -> str:
+        """Post plain words, into a thread where one is named; return the ts. Raises DeliveryError."""
+        text = clean_lines(text, 3_500)
+        arguments = {"channel": channel} | ({"thread_ts": thread_ts} if thread_ts else {})
+        return str(self._send("chat_postMessage", message(text, [paragraph(text)]), **arguments)["ts"])
+
+    def find_alert(self, channel: str, alert_id: int, since: int) -> str | None:
+        """Return the ts of the bot's own message about an alert since then, None where there is none.
+
+        Other apps can write the same metadata, so only messages of this bot count. Raises DeliveryError.
+        """
+        own, cursor = self._reads("auth_test")["bot_id"], ""
+        for _ in range(HISTORY_PAGES):
+            page = self._reads(
+                "conversations_history", channel=channel, oldest=f"{since / SECOND:.6f}", inclusive=True,
+                include_all_metadata=True, limit=HISTORY_PAGE, cursor=cursor,
+            )  # fmt: skip
+            for found in cast(list[dict[str, Any]], page["messages"]):
+                if found.get("bot_id") == own and _alert_of(found) == alert_id:
+                    return str(found["ts"])
+            cursor = (page.get("response_metadata") or {}).get("next_cursor") or ""
+            if not cursor:
+                break
+        return None
+
+    def _send(self, method: str, shown: Message, **arguments: Any) -> SlackResponse:
+        """Send a message; as plain text where Slack refuses its blocks, or would."""
+        api = self._posts if method == "chat_postMessage" else self._reads
+        problems = check_limits(shown)
+        if not problems:
+            try:
+                return api(method, **payload(shown), **arguments)
+            except DeliveryError as error:
+                if error.code not in TOO_COMPLEX:
+                    raise
+                problems = [error.code]
+        log.warning("a message goes out as plain text: %s", "; ".join(problems))
+        return api(method, **plain_payload(shown), **arguments)
+
+
+def answer_privately(url: str, shown: Message) -> None:
+    """Answer only the asker, through a response URL; as plain text where Slack refuses the blocks."""
+    hook = WebhookClient(url, timeout=SEND_SECONDS, retry_handlers=[])
+    hook.proxy = None
+    for form in (payload,) * (not check_limits(shown)) + (plain_payload,):
+        answer = hook.send_dict({**form(shown), "response_type": "ephemeral", "replace_original": False})
+        if answer.status_code == 200:
+            return
+        log.warning("Slack refused an answer: %s %s", answer.status_code, answer.body[:200])
+
+
+def _alert_of(found: Mapping[str, Any]) -> object:
+    data = found.get("metadata") or {}
+    return (data.get("event_payload") or {}).get("alert_id") if data.get("event_type") == EVENT_TYPE else None

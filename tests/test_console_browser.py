@@ -1,0 +1,74 @@
+"""The console page in a real browser: an alert, a click, a question, an answer."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+from tests.slack_lab import Lab, lab
+
+CHROMIUM = shutil.which("chromium")
+ARGUMENTS = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None and os.environ.get("CI") != "true", reason="there is no chromium on this machine"
+)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Lab]:
+    with lab(tmp_path / "bot") as made:
+        yield made
+
+
+@pytest.fixture
+def page(tmp_path: Path, bench: Lab) -> Iterator[Page]:
+    """Open the page in a browser that knows nothing yet; the page's own errors fail the test."""
+    wrong: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch_persistent_context(
+            tmp_path / "profile", executable_path=CHROMIUM, headless=True, args=list(ARGUMENTS)
+        )
+        try:
+            shown = browser.pages[0]
+            shown.on("pageerror", lambda error: wrong.append(str(error)))
+            shown.on("console", lambda line: wrong.append(line.text) if line.type == "error" else None)
+            shown.goto(bench.slack.requests.url)
+            yield shown
+        finally:
+            browser.close()
+    assert wrong == []
+
+
+def test_an_alert_is_seen_acknowledged_and_asked_about(bench: Lab, page: Page) -> None:
+    """The alert appears by itself, a press of Acknowledge shows who has it, and /audit answers in the same place."""
+    bench.posted_alert(actor="<img src=x onerror=alert(1)> eve")
+    messages = page.get_by_role("log", name="Messages")
+    expect(messages).to_contain_text("High: <img src=x onerror=alert(1)> eve: Bulk delete by one actor")
+    expect(messages).to_contain_text("nobody has it yet")
+    messages.get_by_role("button", name="Acknowledge").click()
+    expect(messages).to_contain_text("Acknowledged by @Grace Wanjiru")
+    expect(messages.get_by_role("button", name="Acknowledge")).to_have_count(0)
+
+    page.keyboard.press("/")
+    page.keyboard.type("audit top by:actor last:7d")
+    page.keyboard.press("Enter")
+    answer = messages.locator(".ephemeral")
+    expect(answer).to_contain_text("Only visible to you")
+    expect(answer).to_contain_text("Top 1 by actor")
+    expect(answer.get_by_role("row").nth(1)).to_contain_text("eve")
+    expect(answer.get_by_role("row").nth(1)).to_contain_text("12")
+    assert page.locator("img").count() == 0
+
+    page.get_by_label("You are").select_option(label="Nadia Karimi – not allowed")
+    expect(messages.locator(".ephemeral")).to_have_count(0)
+    messages.get_by_role("button", name="Resolve").click()
+    expect(messages.locator(".ephemeral")).to_contain_text("You may not use this bot")
