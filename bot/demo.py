@@ -47,7 +47,7 @@ def demo(settings: Settings, port: int, db: Path | None, *, fast: bool) -> None:
         running(settings, port, db or Path(folder) / "demo.db", fast) as shown,
     ):
         sys.stdout.write(
-            f"\nThe console is at {one.url}\n"
+            f"\nThe console is at {shown.url}\n"
             "The first attack's alert comes within a minute. Try the buttons, and /audit top by:actor last:7d\n"
             "Ctrl-C ends it; nothing of it is kept.\n\n"
         )

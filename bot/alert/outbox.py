@@ -15,6 +15,7 @@ from bot.store.schema import Store
 from bot.times import HOUR, SECOND
 
 REPEAT = "(possible repeat) "
+CUT_OFF, REPLY_LOST = "cut off while it was being sent", "reply_lost"  # errors after which Slack may have it
 PATIENCE = 24 * HOUR  # a row that Slack refuses for passing reasons is tried so long
 
 
@@ -66,14 +67,10 @@ class Postman:
     now: Callable[[], int]
 
     def recover(self) -> None:
-        """Settle the rows that an earlier process was cut off in: looked up where that is possible, else sent again and
-        marked as a possible repeat. An update is simply drawn again."""
+        """Take back the rows that an earlier process was cut off in. An alert's message is looked up before it is
+        posted again, then marked as a possible repeat; an update is simply drawn again."""
         for row in outbox.cut_off(self.store):
-            ts = self._find(row) if row.kind == "post" else None
-            if ts:
-                outbox.posted(self.store, row, self.now(), self._channel(row), ts)
-            else:
-                outbox.put_back(self.store, row, self.now(), "cut off while it was being sent")
+            outbox.put_back(self.store, row, self.now(), CUT_OFF)
 
     def run_once(self, most: int = 50) -> Report:
         """Send what is due, the most urgent first. A row that cannot be sent now does not hold up the others."""
@@ -103,7 +100,8 @@ class Postman:
         if view is None:
             raise DeliveryError("no_such_alert", permanent=True)
         if row.kind == "post":
-            place, ts = self.sender.post_alert(channel, view, repeat=row.tries > 0 and self._unsure(row))
+            there = self._find(row) if self._unsure(row) else None
+            place, ts = (channel, there) if there else self.sender.post_alert(channel, view, repeat=self._unsure(row))
             outbox.posted(self.store, row, self.now(), place, ts)
             return
         at = view.alert.channel or channel
@@ -146,7 +144,8 @@ class Postman:
         return REPEAT + row.body if self._unsure(row) else row.body
 
     def _unsure(self, row: Row) -> bool:
-        return row.error in ("cut off while it was being sent", "reply_lost")
+        """Tell whether Slack may have taken it already."""
+        return row.error in (CUT_OFF, REPLY_LOST)
 
     def _find(self, row: Row) -> str | None:
         channel = self._channel(row)
