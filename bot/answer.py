@@ -63,22 +63,28 @@ def _print_events(store: Store, query: Query, facts: FactSettings, format_: str)
     if format_ == "jsonl":
         lines(map(event_row, page.events))
         return
-    table(("id", *SHORT), [(str(one.id), *_cells(one)) for one in page.events], empty="Nothing matches.")
+    table(("id", *SHORT), map(_row, page.events), empty="Nothing matches.")
     total = f"more than {page.total:,}" if page.more else f"{page.total:,}"
     say(f"\n{len(page.events):,} of {total} events from {_moment(query.since)} to {_moment(query.until)} (UTC)")
 
 
 def event_row(event: Event) -> dict[str, Any]:
     """Return an event as machine output has it: the short names, then the facts, and the id."""
-    return dict(zip(SHORT, (iso(event.time), *_cells(event)[1:]), strict=True)) | dict(event.facts) | {"id": event.id}
+    texts = (iso(event.time), event.action, event.actor, event.ip, event.object, event.type)
+    return dict(zip(SHORT, texts, strict=True)) | dict(event.facts) | {"id": event.id}
 
 
-def _cells(event: Event) -> tuple[str | None, ...]:
-    return (iso(event.time), event.action, event.actor, event.ip, event.object, event.type)
+def _row(event: Event) -> tuple[str | None, ...]:
+    return (str(event.id), _short(event.time), event.action, event.actor, event.ip, event.object, event.type)
+
+
+def _short(time: int) -> str:
+    """Return a moment as people read it, to the second, in UTC."""
+    return iso(time)[:19].replace("T", " ")
 
 
 def _moment(time: int) -> str:
-    return "the beginning" if time <= BEGIN else "now" if time >= END else iso(time)[:19]
+    return "the beginning" if time <= BEGIN else "now" if time >= END else _short(time)
 
 
 def export_lines(
@@ -118,8 +124,12 @@ def list_alerts(settings: Settings, format_: str) -> None:
     """Print the alerts, the newest first."""
     with opened(settings.db) as store:
         rows = [_alert_row(store, one) for one in alerts.listing(store, limit=1000, posted_only=False)]
+    if format_ == "jsonl":
+        lines(rows)
+        return
     heads = ("alert", "level", "who", "last_event", "events", "points", "state", "decision", "titles")
-    _print(format_, heads, rows, "There are no alerts.")
+    shown = [row | {"last_event": row["last_event"][:19].replace("T", " ")} for row in rows]
+    _print(format_, heads, shown, "There are no alerts.")
 
 
 def _alert_row(store: Store, one: Alert) -> dict[str, Any]:
@@ -165,7 +175,7 @@ def _explain_alert(store: Store, number: int) -> None:
         _explain_finding(finding, view.rules.get(finding.rule_id))
     if view.evidence:
         say("")
-        table(("id", *SHORT), [(str(event.id), *_cells(event)) for event in view.evidence])
+        table(("id", *SHORT), map(_row, view.evidence))
 
 
 def _explain_finding(finding: Finding, rule: Any) -> None:

@@ -46,11 +46,12 @@ def check(path: What = None, db: Db = None, rules: Rules = None) -> None:
     mine = [rule for rule in book.rules.rules if _chosen(read, rule.rule.file)]
     warnings = [warning for warning in book.rules.warnings if _chosen(read, warning.file)]
     _print_problems(warnings, read, "warning: ")
-    sys.stderr.write(f"{len(mine)} rules in {len({rule.rule.file for rule in mine})} files: all good.\n")
+    files = len({rule.rule.file for rule in mine})
+    sys.stderr.write(f"Nothing is wrong. Rules: {len(mine)}, files: {files}, warnings: {len(warnings)}.\n")
 
 
 @rules_cli.command("test")
-def test_(path: What = None, db: Db = None, rules: Rules = None) -> None:
+def run_the_tests(path: What = None, db: Db = None, rules: Rules = None) -> None:
     """Run the tests that stand in the rule files. Exit 1 where one fails, or a file is broken."""
     from bot.detect.rule_tests import run_tests
     from bot.fields import FactSettings
@@ -167,22 +168,36 @@ def _settings(db: Path | None, rules: Path | None) -> Settings:
 def _read(settings: Settings, path: Path | None) -> tuple[Rulebook | None, list[Problem], _Read]:
     """Return the rules at a path, None where they are broken; what is wrong with them; and what was read.
 
-    A file of the rules folder is read with the whole folder, since rules name each other across files. What is wrong
-    with other files is then told only where it mentions this one.
+    Of one file of the rules folder, what is wrong with other files is told only where this one is fine by itself.
     """
     from bot.errors import RuleError
-    from bot.rulebook import read_rulebook, rules_folder
+    from bot.rulebook import SETTINGS_FILES, SHIPPED, check, read_rulebook, read_texts
 
-    read = _Read(rules_folder(settings.rules) if path is None else path)
-    if path is not None and path.is_file() and settings.rules.is_dir():
-        folder, file = settings.rules.resolve(), path.resolve()
-        if file.is_relative_to(folder):
-            read = _Read(settings.rules, file.relative_to(folder).as_posix())
+    read = _place(settings, path)
     try:
+        if read.only is None and read.root.name in SETTINGS_FILES and read.root.is_file():
+            read.only = read.root.name  # no rules beside it: the shipped ones stand in
+            text = read.root.read_text(encoding="utf-8", errors="replace")
+            return check({**read_texts(SHIPPED), read.only: text}), [], read
         return read_rulebook(read.root), [], read
     except RuleError as error:
         mine = [one for one in error.problems if _chosen(read, one.file) or f"{read.only}:" in one.text]
         return None, mine or list(error.problems), read
+
+
+def _place(settings: Settings, path: Path | None) -> _Read:
+    """Return what to read: a file of the rules folder with all the folder, since rules name each other across files."""
+    from bot.rulebook import rules_folder
+
+    if path is None:
+        return _Read(rules_folder(settings.rules))
+    folder, file = settings.rules.resolve(), path.resolve()
+    if path.is_file() and folder.is_dir() and file.is_relative_to(folder):
+        inside = file.relative_to(folder)
+        hidden = any(part.startswith(".") for part in inside.parts)
+        if inside.suffix in (".yml", ".yaml") and not hidden:
+            return _Read(settings.rules, inside.as_posix())
+    return _Read(path)
 
 
 def _chosen(read: _Read, file: str) -> bool:

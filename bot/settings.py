@@ -102,24 +102,28 @@ def load(require: Iterable[str] = (), **given: Any) -> Settings:
     `require` names the variables that the command cannot do without; "A|B" means either. Raises ConfigError, which
     lists every missing and every malformed variable with its remedy.
     """
-    errors: list[str] = []
-    settings: Settings | None = None
-    try:
-        settings = Settings(**{name: value for name, value in given.items() if value is not None})
-    except ValidationError as error:
-        errors = [_say(str(problem["loc"][0]), problem["msg"]) for problem in error.errors()]
-    missing = require if settings else ()
-    for names in missing:
-        if not any(_value(settings, name) for name in names.split("|")):
-            errors += [_say(names.split("|")[0], "is not set")]
-    if errors or settings is None:
+    settings, errors = _read({name: value for name, value in given.items() if value is not None})
+    for names in require:
+        if not any(_is_set(settings, name) for name in names.split("|")):
+            errors.append(_say(names.split("|")[0], "is not set"))
+    if errors:
         raise ConfigError("\n".join(errors))
     return settings
 
 
-def _value(settings: Settings | None, alias: str) -> Any:
+def _read(given: dict[str, Any]) -> tuple[Settings, list[str]]:
+    """Return the settings with what is malformed left at its default, and the errors."""
+    try:
+        return Settings(**given), []
+    except ValidationError as error:
+        wrong = {str(problem["loc"][0]): problem["msg"] for problem in error.errors()}
+    defaults = {str(field.alias): field.default for field in Settings.model_fields.values() if field.alias in wrong}
+    return Settings(**{**given, **defaults}), [_say(name, text) for name, text in wrong.items()]
+
+
+def _is_set(settings: Settings, alias: str) -> bool:
     name = next(name for name, field in Settings.model_fields.items() if field.alias == alias)
-    return getattr(settings, name)
+    return bool(getattr(settings, name))
 
 
 def _say(name: str, text: str) -> str:

@@ -17,6 +17,9 @@ from bot.errors import QueryError
 from bot.pipeline import Progress as Seen
 from bot.pipeline import Report
 
+SHORT_CELL = 20  # columns of such cells are never folded
+WIDE = 200  # columns of a table that goes into a file or a pipe
+
 
 def lines(rows: Iterable[Mapping[str, Any]]) -> None:
     """Print one JSON object a line."""
@@ -34,10 +37,14 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "", 
     grid = Table(title=title or None, title_justify="left", header_style="bold", box=None, pad_edge=False)
     for place, head in enumerate(heads):
         number = all(isinstance(row[place], int | float) for row in some)
-        grid.add_column(head, justify="right" if number else "left", overflow="fold")
+        short = max(len(plain(row[place])) for row in some) <= SHORT_CELL
+        grid.add_column(head, justify="right" if number else "left", overflow="fold", no_wrap=short)
     for row in some:
         grid.add_row(*(Text(plain(cell)) for cell in row))
-    Console(soft_wrap=False).print(grid)
+    console = Console()
+    if not console.is_terminal:
+        console.width = WIDE
+    console.print(grid)
 
 
 def say(text: str) -> None:
@@ -49,7 +56,9 @@ def plain(cell: Any) -> str:
     """Return a cell as text that cannot steer the terminal."""
     if cell is None:
         return "-"
-    text = f"{cell:,}" if isinstance(cell, int) else str(cell)
+    if isinstance(cell, bool):
+        return "yes" if cell else "no"
+    text = f"{cell:,}" if isinstance(cell, int) else f"{cell:.4g}" if isinstance(cell, float) else str(cell)
     return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)
 
 

@@ -120,7 +120,9 @@ def all_facts(store: Store) -> list[tuple[object, ...]]:
 
 @settings(max_examples=60, deadline=None)
 @given(EVENTS, st.randoms(use_true_random=False), st.integers(1, 5))
-def test_any_order_and_batching_of_arrival_ends_in_the_same_facts(records: list[Record], dice: object, batch: int) -> None:
+def test_any_order_and_batching_of_arrival_ends_in_the_same_facts(
+    records: list[Record], dice: object, batch: int
+) -> None:
     """Late events correct the facts of the events they affect: facts are functions of the set of events."""
     import random
     import tempfile
@@ -172,7 +174,9 @@ def naive(records: list[Record], me: Record) -> dict[str, object]:
         return float(not any(one.time < me.time and tuple(getattr(one, n) for n in names) == mine for one in records))
 
     before = [one.time for one in records if one.actor == me.actor and one.time < me.time]
-    made = [o for o in records if o.action == "CREATE" and (o.object, o.type) == (me.object, me.type) and o.time <= me.time]
+    made = [
+        o for o in records if o.action == "CREATE" and (o.object, o.type) == (me.object, me.type) and o.time <= me.time
+    ]
     newest = max((one.time for one in made), default=None)
     by_self = any(one.actor == me.actor for one in made if one.time == newest)
     return {
@@ -196,7 +200,7 @@ def test_facts_are_what_the_catalogue_says(records: list[Record]) -> None:
         store = Store(Path(folder) / "a.db")
         add(store, records)
         columns = facts.read(store, PLAIN)
-        by_id = {number: one for number, one in zip(columns.id.tolist(), stored(store), strict=True)}
+        by_id = dict(zip(columns.id.tolist(), stored(store), strict=True))
         for place, number in enumerate(columns.id.tolist()):
             for name, wanted in naive(records, by_id[number]).items():
                 assert value(columns[name], place) == wanted, name

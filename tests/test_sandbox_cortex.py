@@ -16,7 +16,7 @@ import pytest
 from bot.sandbox.attacks import demo
 from bot.sandbox.cortex import PATH, Behaviour, Portal, Source, app, storied
 from bot.sandbox.faults import FAULTS, fault
-from bot.sandbox.serving import Serving, serve
+from bot.serving import Serving, serve
 from bot.sandbox.story import Record, history, live
 from bot.times import DAY, HOUR, MINUTE, SECOND, iso, parse_time
 

@@ -35,7 +35,9 @@ def test_a_database_newer_than_the_program_is_refused_untouched(tmp_path: Path) 
     assert path.read_bytes() == before
 
 
-@pytest.mark.parametrize("content", [b"hello, I am a text file, not a database at all" * 9, b"SQLite format 3\0" + b"\1" * 200])
+@pytest.mark.parametrize(
+    "content", [b"hello, I am a text file, not a database at all" * 9, b"SQLite format 3\0" + b"\1" * 200]
+)
 def test_a_file_that_is_not_ours_is_refused_untouched(tmp_path: Path, content: bytes) -> None:
     """A wrong AUDIT_BOT_DB must not cost anybody a file."""
     path = tmp_path / "notes.txt"
@@ -55,7 +57,11 @@ def test_a_reading_command_makes_no_database(tmp_path: Path) -> None:
 def test_a_second_writer_is_refused_with_who_holds_it(tmp_path: Path) -> None:
     """Two polls at once would only get into each other's way."""
     path = tmp_path / "audit.db"
-    with ingest_lock(path, "run"), pytest.raises(LockedError, match=f"audit-bot run.*{os.getpid()}"), ingest_lock(path, "poll"):
+    with (
+        ingest_lock(path, "run"),
+        pytest.raises(LockedError, match=f"audit-bot run.*{os.getpid()}"),
+        ingest_lock(path, "poll"),
+    ):
         pass
 
 
@@ -104,5 +110,5 @@ def test_a_full_disk_is_told_and_nothing_is_stored(store: Store) -> None:
 
 def test_the_sqlite_in_use_is_safe_with_wal(store: Store) -> None:
     """Where it is not, the journal mode is another."""
-    safe = schema.sqlite3.sqlite_version_info >= schema.WAL_IS_SAFE
+    safe = schema.VERSION >= schema.WAL_IS_SAFE
     assert store.value("PRAGMA journal_mode") == ("wal" if safe else "delete")

@@ -29,7 +29,9 @@ def test_every_spelling_the_portal_sends_is_read(text: str, same: str) -> None:
     assert iso(parse_time(text)) == same
 
 
-@pytest.mark.parametrize("text", ["", "yesterday", "2021-13-01T00:00:00Z", "2021-08-25T25:00:00Z", "1629864000", "٢٠٢١-٠٨-٢٥"])
+@pytest.mark.parametrize(
+    "text", ["", "yesterday", "2021-13-01T00:00:00Z", "2021-08-25T25:00:00Z", "1629864000", "٢٠٢١-٠٨-٢٥"]
+)
 def test_what_is_no_time_is_refused(text: str) -> None:
     """A record with such a time is malformed, not stored at some other moment."""
     with pytest.raises(ValueError):  # noqa: PT011 -- datetime words its own errors
@@ -43,7 +45,9 @@ def test_a_time_comes_back_as_it_went(moment: datetime) -> None:
     assert parse_time(iso(time)) == time
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("10m", 600), ("24h", 86400), ("7d", 604800), ("2w", 1209600)])
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90s", 90), ("10m", 600), ("24h", 86400), ("7d", 604800), ("2w", 1209600)]
+)
 def test_durations_are_read(text: str, seconds: int) -> None:
     """The units are those of Sigma and of /audit."""
     assert parse_duration(text) == seconds * 1_000_000

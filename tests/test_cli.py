@@ -1,0 +1,275 @@
+"""The commands as users run them: in processes of their own."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bot.sandbox import cortex
+from bot.serving import serve
+from bot.store.schema import ingest_lock
+from bot.times import DAY, HOUR, MINUTE, SECOND, iso
+from tests.conftest import START, raw
+
+NOW = START + 30 * DAY
+COMMANDS = (
+    "demo", "run", "poll", "import", "export", "query", "backtest", "replay", "rules", "alerts", "explain", "status",
+    "gaps", "exceptions", "journal", "backup", "doctor", "simulate",
+)  # fmt: skip
+
+
+def audit_bot(
+    *arguments: object, folder: Path, stdin: bytes = b"", **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a command in an empty environment; the database is the folder's."""
+    known = {name: os.environ[name] for name in ("PATH", "HOME", "COVERAGE_PROCESS_START") if name in os.environ}
+    done = subprocess.run(
+        [sys.executable, "-m", "bot", *map(str, arguments)],
+        input=stdin, capture_output=True, timeout=60, check=False,
+        env=known | {"AUDIT_BOT_DB": str(folder / "audit.db"), "COLUMNS": "200"} | environment,
+    )  # fmt: skip
+    assert b"Traceback" not in done.stderr, done.stderr.decode()
+    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def json_lines(text: str) -> list[dict[str, object]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def write(path: Path, records: list[dict[str, object]]) -> Path:
+    path.write_text("".join(json.dumps(one) + "\n" for one in records))
+    return path
+
+
+def attack(at: int = START, count: int = 12, actor: str = "eve@corp.example") -> list[dict[str, object]]:
+    return [raw(at + i * 20 * SECOND, "DELETE", actor, object_=f"svc-{i}") for i in range(count)]
+
+
+@pytest.fixture(scope="module")
+def imported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder whose database holds a bulk delete among quiet days."""
+    folder = tmp_path_factory.mktemp("imported")
+    quiet = [raw(START - DAY + hour * HOUR, object_=f"svc-{hour}") for hour in range(60)]
+    done = audit_bot("import", write(folder / "a.jsonl", [*quiet, *attack()]), folder=folder)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_a_help_that_teaches(command: str, tmp_path: Path) -> None:
+    """--help works without any setting."""
+    done = audit_bot(command, "--help", folder=tmp_path)
+    assert done.returncode == 0
+    assert "Usage" in done.stdout
+
+
+def test_what_was_imported_is_exported_as_it_came(imported: Path, tmp_path: Path) -> None:
+    """The API's own record shape, there and back; importing the export again adds nothing."""
+    out = audit_bot("export", folder=imported).stdout
+    assert sorted(out.splitlines()) == sorted(
+        json.dumps(json.loads(line), separators=(",", ":")) for line in (imported / "a.jsonl").read_text().splitlines()
+    )
+    packed = tmp_path / "b.jsonl.gz"
+    packed.write_bytes(gzip.compress(out.encode()))
+    assert audit_bot("import", packed, folder=tmp_path).stdout.startswith("72 new events")
+    assert audit_bot("import", "-", folder=tmp_path, stdin=out.encode()).stdout.startswith("0 new events")
+
+
+def test_an_export_can_be_narrowed(imported: Path) -> None:
+    """By time, ends included, and by a query; as CSV too."""
+    since, until = iso(START), iso(START + 20 * SECOND)
+    assert len(audit_bot("export", "--since", since, "--until", until, folder=imported).stdout.splitlines()) == 3
+    deletes = audit_bot("export", "--query", "action:DELETE", "--format", "csv", folder=imported).stdout.splitlines()
+    assert deletes[0] == "time,action,actor,ip,object,type"
+    assert len(deletes) == 13
+
+
+def test_a_query_answers_newest_first_with_facts(imported: Path) -> None:
+    """One event a line in the short names; Q may begin with a dash."""
+    found = json_lines(
+        audit_bot("query", "actor:eve* since:2026-01-01 limit:5", "--format", "jsonl", folder=imported).stdout
+    )
+    assert [one["object"] for one in found] == [f"svc-{i}" for i in range(11, 6, -1)]
+    assert list(found[0])[:6] == ["time", "action", "actor", "ip", "object", "type"]
+    assert {"actor_kind", "id"} <= set(found[0])
+    none = audit_bot("query", "-actor:eve* since:2026-01-01 action:DELETE", "--format", "jsonl", folder=imported)
+    assert (none.returncode, none.stdout) == (0, "")
+
+
+def test_a_query_that_cannot_be_read_is_marked_and_corrected(imported: Path) -> None:
+    """The place, and an example that works."""
+    done = audit_bot("query", "actr:eve last:7d", folder=imported)
+    assert done.returncode == 2
+    assert "Did you mean" in done.stderr
+    assert "^" in done.stderr
+
+
+def test_a_back_test_finds_the_bulk_delete(imported: Path) -> None:
+    """The keys are those that programs rely on."""
+    found = json_lines(audit_bot("backtest", "--format", "jsonl", folder=imported).stdout)
+    [bulk] = [one for one in found if one["title"] == "Bulk delete by one actor"]
+    assert bulk["group"] == {"actor": "eve@corp.example"}
+    assert (bulk["first_event"], bulk["count"], bulk["level"]) == (iso(START), 12, "high")
+    assert set(bulk) == {"rule", "title", "level", "group", "first_event", "last_event", "count"}
+    only = audit_bot("backtest", bulk["rule"], "--since", iso(START + HOUR), "--format", "jsonl", folder=imported)
+    assert only.stdout == ""
+    assert audit_bot("backtest", "no-such-rule", folder=imported).returncode == 2
+
+
+def test_alerts_are_listed_and_explained(imported: Path) -> None:
+    """Imported files are history: listed with that reason, never posted."""
+    rows = json_lines(audit_bot("alerts", "--format", "jsonl", folder=imported).stdout)
+    [eve] = [row for row in rows if row["who"] == "eve@corp.example"]
+    assert eve["decision"] == "history"
+    assert "12 different values of object" in audit_bot("explain", eve["alert"], folder=imported).stdout
+    assert "svc-" in audit_bot("explain", "1", folder=imported).stdout
+    for wrong in ("A999", "999999", "nonsense"):
+        assert audit_bot("explain", wrong, folder=imported).returncode == 2
+
+
+def test_a_replay_prints_a_line_for_each_message(tmp_path: Path) -> None:
+    """In event time, in a database of its own; before --from it only learns."""
+    file = write(tmp_path / "a.jsonl", [raw(START - DAY), *attack(START), *attack(START + DAY, 15)])
+    done = audit_bot("replay", file, "--from", iso(START + HOUR), "--format", "jsonl", folder=tmp_path)
+    rows = json_lines(done.stdout)
+    assert rows
+    assert set(rows[0]) == {
+        "alert_id", "time", "level", "actor", "ip", "rules", "reasons", "first_event", "last_event", "events",
+    }  # fmt: skip
+    assert all(str(row["time"]) > iso(START + HOUR) for row in rows)
+    assert rows[0]["actor"] == "eve@corp.example"
+    assert not (tmp_path / "audit.db").exists()
+
+
+def test_poll_reads_a_portal_and_prints_a_report(tmp_path: Path) -> None:
+    """It needs no Slack setting: what it would post waits in the outbox."""
+    source = cortex.Source()
+    for one in attack(NOW - HOUR):
+        source.add(one)
+    with serve(cortex.app(source, lambda: NOW, "key")) as portal:
+        settings = {"CORTEX_BASE_URL": portal.url, "CORTEX_API_KEY": "key"}
+        done = audit_bot("poll", folder=tmp_path, **settings)
+        assert (done.returncode, done.stdout[:14]) == (0, "12 new events,")
+        wrong = audit_bot("poll", folder=tmp_path, **settings | {"CORTEX_API_KEY": "other"})
+        assert wrong.returncode == 1
+        assert "CORTEX_API_KEY" in wrong.stderr
+        assert len(wrong.stderr.splitlines()) == 1
+    [status] = json_lines(audit_bot("status", "--format", "jsonl", folder=tmp_path).stdout)
+    assert (status["events"], status["watermark"], status["queue"]) == (12, iso(NOW), 1)
+
+
+def test_all_bad_settings_are_told_at_once(tmp_path: Path) -> None:
+    """Each with the variable and the remedy."""
+    done = audit_bot("run", folder=tmp_path, AUDIT_BOT_TIMEZONE="Mars/Olympus", PORT="many", AUDIT_BOT_ALLOWED="me")
+    assert done.returncode == 2
+    told = done.stderr.splitlines()
+    for name in ("AUDIT_BOT_TIMEZONE", "PORT", "AUDIT_BOT_ALLOWED", "CORTEX_API_KEY", "SLACK_BOT_TOKEN"):
+        assert [line for line in told if line.startswith(name)], name
+
+
+def test_a_second_writer_is_refused_and_readers_go_on(imported: Path) -> None:
+    """With who holds it."""
+    with ingest_lock(imported / "audit.db", "run"):
+        done = audit_bot("import", imported / "a.jsonl", folder=imported)
+        assert done.returncode == 2
+        assert f"process {os.getpid()}" in done.stderr
+        assert audit_bot("query", "since:2026-01-01", folder=imported).returncode == 0
+
+
+def test_a_broken_rule_file_stops_a_first_start_and_not_a_later_one(tmp_path: Path) -> None:
+    """Exit 2 only where there never was a good set."""
+    rules = tmp_path / "rules"
+    rules.mkdir()
+    good = (Path(__file__).parent.parent / "rules" / "deletion" / "bulk-delete.yml").read_text()
+    (rules / "a.yml").write_text(good.replace("level: high", "levle: high"))
+    file = write(tmp_path / "a.jsonl", attack())
+    first = audit_bot("import", file, "--rules", rules, folder=tmp_path)
+    assert first.returncode == 2
+    assert "a.yml:" in first.stderr
+    (rules / "a.yml").write_text(good)
+    assert audit_bot("import", file, "--rules", rules, folder=tmp_path).returncode == 0
+    (rules / "a.yml").write_text(good[:300])
+    again = audit_bot("import", write(tmp_path / "b.jsonl", attack(START + DAY)), "--rules", rules, folder=tmp_path)
+    assert again.returncode == 0
+    assert "last good set" in audit_bot("status", folder=tmp_path).stdout
+
+
+def test_a_backup_is_whole_and_overwrites_nothing(imported: Path, tmp_path: Path) -> None:
+    """The copy is a database that every command takes."""
+    copy = tmp_path / "copy.db"
+    assert audit_bot("backup", copy, folder=imported).returncode == 0
+    assert audit_bot("status", "--db", copy, folder=tmp_path).returncode == 0
+    assert audit_bot("backup", copy, folder=imported).returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (("query", "x"), "audit-bot poll"),
+        (("import", "nowhere.jsonl"), "nowhere.jsonl"),
+        (("backtest", "--rules", "nowhere"), "AUDIT_BOT_RULES"),
+        (("exceptions", "list"), "not there yet"),
+        (("doctor",), "not there yet"),
+        (("poll",), "CORTEX_API_KEY"),
+        (("query", "x", "--format", "xml"), "--format"),
+        (("replay", "x.jsonl", "--from", "soon"), "--from"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_a_line_or_two(arguments: tuple[str, ...], word: str, tmp_path: Path) -> None:
+    """Exit 2, what is wrong, and what to do."""
+    done = audit_bot(*arguments, folder=tmp_path)
+    assert done.returncode == 2
+    assert word in done.stderr
+
+
+def test_a_damaged_import_file_keeps_what_came_before(tmp_path: Path) -> None:
+    """And says so."""
+    packed = gzip.compress("".join(json.dumps(one) + "\n" for one in attack(count=3000)).encode())
+    (tmp_path / "cut.gz").write_bytes(packed[: len(packed) // 2])
+    done = audit_bot("import", tmp_path / "cut.gz", folder=tmp_path)
+    assert done.returncode == 2
+    assert "cut off" in done.stderr
+    assert [line for line in audit_bot("gaps", folder=tmp_path).stdout.splitlines() if line] == ["Nothing is missing."]
+
+
+def test_malformed_lines_are_counted_and_kept(tmp_path: Path) -> None:
+    """Never silently dropped, and never twice."""
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps(raw()) + "\nnot json\n" + '{"action": "DELETE"}\n')
+    for _ in range(2):
+        audit_bot("import", path, folder=tmp_path)
+    [status] = json_lines(audit_bot("status", "--format", "jsonl", folder=tmp_path).stdout)
+    assert (status["events"], status["malformed"]) == (1, 2)
+
+
+def test_the_journal_is_verified(imported: Path) -> None:
+    """An unknown anchor shows that entries are missing."""
+    assert audit_bot("journal", "verify", folder=imported).returncode == 0
+    assert audit_bot("journal", "verify", "--anchor", "0" * 64, folder=imported).returncode == 1
+
+
+def test_polling_goes_on_where_it_was_killed(tmp_path: Path) -> None:
+    """kill -9 at any moment costs nothing and doubles nothing."""
+    source = cortex.Source()
+    for second in range(6000):
+        source.add(raw(NOW - 3 * DAY + second * 40 * SECOND, object_=f"o{second % 7}"))
+    with serve(cortex.app(source, lambda: NOW + MINUTE, "key")) as portal:
+        settings = {"CORTEX_BASE_URL": portal.url, "CORTEX_API_KEY": "key"}
+        known = {"PATH": os.environ["PATH"], "AUDIT_BOT_DB": str(tmp_path / "audit.db")}
+        for delay in (0.4, 0.9, 1.2, 1.5):
+            with subprocess.Popen(
+                [sys.executable, "-m", "bot", "poll"], env=known | settings, stdout=subprocess.DEVNULL
+            ) as one:
+                try:
+                    one.wait(delay)
+                except subprocess.TimeoutExpired:
+                    one.kill()
+        assert audit_bot("poll", folder=tmp_path, **settings).returncode == 0
+    out = audit_bot("export", folder=tmp_path).stdout.splitlines()
+    assert sorted(map(json.loads, out), key=str) == sorted(source.truth(), key=str)
