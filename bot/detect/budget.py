@@ -25,4 +25,4 @@ def threshold(keys: Sequence[WindowKey], scores: Floats, alarms: int) -> float:
         made += 1 - neighbours
         if made > alarms:
             return float(scores[place])
-    return float(scores.min(initial=0.0))
+    return float(scores.min())

@@ -143,9 +143,6 @@ class WildcardTest(FieldTest):
             return ".*"
         return re2.escape(piece if self.cased else piece.casefold()) if piece else "."
 
-    def _fold(self, text: str) -> str:
-        return text if self.cased else text.casefold()
-
     def decide(self, view: View) -> Mask:
         """Return which events satisfy it."""
         texts, found = view.texts(self.field), _searcher(self.pattern)
@@ -301,6 +298,7 @@ def compile_regex(pattern: str) -> None:
     """Check that RE2 takes the pattern. Raises ValueError with RE2's reason."""
     try:
         re2.compile(pattern, _quiet())
+        _searcher(pattern)
     except re2.error as error:
         reason = error.args[0] if error.args else error
         raise ValueError(reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)) from error

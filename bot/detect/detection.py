@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TypeVar, cast
 
 import sigma.exceptions
@@ -30,7 +31,8 @@ Parsed = TypeVar("Parsed")
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+\Z", re.ASCII)
 _RESERVED = ("not", "and", "or", "of", "them", "all", "any", "1")
-_MAX_CONDITION = 2_000
+_MAX_CONDITION, _MAX_DEPTH = 2_000, 20
+_SPACES = re.compile(r"\s+")
 _POSITION = re.compile(r",?\s*\((?:at char \d+|line:\d+, col:\d+)\)")
 
 
@@ -118,6 +120,9 @@ def parse_with(parse: Callable[[], Parsed], line: int, text: str, report: Report
     if len(text) > _MAX_CONDITION:
         report.error(line, f"the condition has {len(text):,} characters", f"at most {_MAX_CONDITION:,}")
         return None
+    if _depth(text) > _MAX_DEPTH or "not not not" in _SPACES.sub(" ", text):
+        report.error(line, "the condition is nested too deeply", "give its parts selections of their own")
+        return None
     try:
         return parse()
     except sigma.exceptions.SigmaError as error:
@@ -125,9 +130,11 @@ def parse_with(parse: Callable[[], Parsed], line: int, text: str, report: Report
         shouted = re.search(r"\b(AND|OR|NOT|OF)\b", text)
         hint = f"write {shouted[1].lower()} in small letters" if shouted else "like selection and not 1 of usual_*"
         report.error(line, f"cannot read the condition {text!r}: {reason}", hint)
-    except RecursionError:
-        report.error(line, "the condition is nested too deeply")
     return None
+
+
+def _depth(text: str) -> int:
+    return max(accumulate((char == "(") - (char == ")") for char in text), default=0)
 
 
 def _parse(text: str) -> ConditionItem:

@@ -30,17 +30,25 @@ class Entries:
     names: tuple[str, ...]
     fields: tuple[tuple[str, ...], ...]
     variants: Ints
-    present_only: bool = False  # a plain rule's group leaves out what is missing
-    first_only: bool = False  # ... and stops at the first field
+    first_only: bool = False  # a plain rule's group may end with the first field that has a value
 
     def group(self, columns: Columns, entry: int) -> Group:
         """Return the group of an entry as (name, value) pairs."""
-        row, fields = int(self.line.rows[entry]), self.fields[int(self.variants[entry])]
-        texts = [columns.text(field) for field in fields]
-        codes = [int(text.codes[row]) for text in texts]
-        pairs = zip(self.names, texts, codes, strict=True)
-        group = tuple((name, text.values[code]) for name, text, code in pairs if code >= 0)
-        return group[:1] if self.first_only else group
+        return self.groups(columns, np.array([entry]))[0]
+
+    def groups(self, columns: Columns, entries: Ints) -> list[Group]:
+        """Return the groups of several entries."""
+        rows, found = self.line.rows[entries], np.empty(len(entries), dtype=object)
+        for number, fields in enumerate(self.fields):
+            mine = np.flatnonzero(self.variants[entries] == number)
+            texts = [columns.text(field) for field in fields]
+            codes = [text.codes[rows[mine]].tolist() for text in texts]
+            values = [text.values for text in texts]
+            for place, *each in zip(mine.tolist(), *codes, strict=True):
+                pairs = zip(self.names, values, each, strict=True)
+                group = tuple((name, some[code]) for name, some, code in pairs if code >= 0)
+                found[place] = group[:1] if self.first_only else group
+        return list(found)
 
 
 def plain_entries(rule: CompiledRule, columns: Columns, matched: Mask) -> Entries:
@@ -55,7 +63,7 @@ def plain_entries(rule: CompiledRule, columns: Columns, matched: Mask) -> Entrie
     line = Timeline(columns.time, rows[order], groups[order])
     everything = np.ones(len(rows), dtype=np.bool_)
     variants = np.zeros(len(rows), dtype=np.int64)
-    return Entries(line, (everything,), rule.per, (rule.per,), variants, present_only=True, first_only=rule.default_per)
+    return Entries(line, (everything,), rule.per, (rule.per,), variants, first_only=rule.default_per)
 
 
 def slot_entries(names: tuple[str, ...], slots: Sequence[Slot], matched: Sequence[Mask], columns: Columns) -> Entries:

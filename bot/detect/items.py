@@ -100,8 +100,8 @@ def read_item(key: str, line: int, node: Node, report: Report) -> SigmaDetection
         return None
     try:
         item = SigmaDetectionItem.from_mapping(key, list(values))
-        for value, place in zip(item.value, nodes, strict=True):
-            _check_value(FIELDS[name], modifiers, value, place.line, report)
+        for value, place, said in zip(item.value, nodes, values, strict=True):
+            _check_value(FIELDS[name], modifiers, value, str(said), report, place.line)
     except sigma.exceptions.SigmaError as error:
         report.error(line, f"{key}: {error.args[0]}")
         return None
@@ -119,7 +119,9 @@ def _check_modifiers(field: Field, modifiers: Sequence[str], line: int, report: 
     fit = LEADING.get(field.kind, ("", "fieldref", "exists"))
     for lead in leading:
         if lead not in fit:
-            report.error(line, f"{field.name} is a {field.kind}, and {lead} does not apply to it", _fits(fit))
+            plain = PLACES if field.kind == "text" else ()
+            hint = f"what applies: {', '.join([*plain, *fit[1:]])}"
+            report.error(line, f"{field.name} is a {field.kind}, and {lead} does not apply to it", hint)
             return False
     others = [modifier for modifier in modifiers if modifier != leading[0]]
     wrong = [modifier for modifier in others if modifier not in TOGETHER[leading[0]]]
@@ -137,10 +139,6 @@ def _check_modifiers(field: Field, modifiers: Sequence[str], line: int, report: 
 def _instead(modifier: str) -> str:
     times = ("minute", "hour", "day", "week", "month", "year")
     return "the fields hour, weekday and off_hours say when" if modifier in times else ""
-
-
-def _fits(leading: Sequence[str]) -> str:
-    return f"what applies: {', '.join(name for name in leading if name)}"
 
 
 def _advice(leading: str) -> str:
@@ -165,16 +163,17 @@ def _read_value(field: Field, modifiers: Sequence[str], node: Node, report: Repo
         report.error(node.line, f"{field.name} is compared with {node.text!r}", f"write {wanted}")
     elif value == "" and set(modifiers) & {*PLACES, "re"}:
         report.error(node.line, f"{'|'.join(modifiers)} of an empty text is true of everything")
+    elif "re" in modifiers:
+        _check_regex(node.text, node.line, report)
     return value
 
 
-def _check_value(field: Field, modifiers: Sequence[str], value: SigmaType, line: int, report: Report) -> None:
-    """Tell of a value that can never match, or never be matched against."""
+def _check_value(
+    field: Field, modifiers: Sequence[str], value: SigmaType, said: str, report: Report, line: int
+) -> None:
+    """Tell of a value that can never match, or that everything matches."""
     if isinstance(value, SigmaFieldReference):
         _check_reference(field, value.field, line, report)
-        return
-    if isinstance(value, SigmaRegularExpression):
-        _check_regex(_regex(value), line, report)
         return
     test = compile_value(field.name, value)
     if isinstance(test, WildcardTest) and set(modifiers) & set(PLACES) and set(test.pieces) == {None}:
@@ -182,7 +181,6 @@ def _check_value(field: Field, modifiers: Sequence[str], value: SigmaType, line:
     if field.values and isinstance(test, TextTest | WildcardTest):
         none = np.zeros(len(field.values), dtype=np.int64)
         if not test.decide(View(Columns(none, none, {field.name: encode(field.values)}))).any():
-            said = value.original if isinstance(value, SigmaString) else str(value)
             report.error(line, f"{field.name} is never {said!r}", did_you_mean(said, field.values))
 
 

@@ -119,20 +119,29 @@ class Evaluation:
         rows, time = entries.line.rows, entries.line.time
         actor, ip = columns.text("actor"), columns.text("ip")
         lowest, highest = span_extremes(actor.codes[rows].astype(np.int64), start, end)
-        ips = latest(ip.codes[rows] >= 0, start, end)
-        values = _distinct_inside(judged.values, start, end)
-        for i, (begin, stop) in enumerate(zip(start.tolist(), end.tolist(), strict=True)):
-            one = lowest[i] == highest[i] and lowest[i] >= 0
-            shown = dict.fromkeys((begin, (begin + stop - 1) // 2, stop - 1))
+        newest = latest(ip.codes[rows] >= 0, start, end)
+        shown = np.stack((start, (start + end - 1) // 2, end - 1), axis=1)
+        told = zip(
+            entries.groups(columns, start),
+            time[start].tolist(),
+            time[last].tolist(),
+            (end - start).tolist(),
+            np.where(lowest == highest, lowest, -1).tolist(),
+            np.where(newest >= 0, ip.codes[rows[newest]], -1).tolist() if len(rows) else [],
+            columns.id[rows[shown]].tolist(),
+            _distinct_inside(judged.values, start, end).tolist(),
+            strict=True,
+        )
+        for group, first, final, count, one, address, ids, values in told:
             yield Burst(
-                group=entries.group(columns, begin),
-                first=int(time[begin]),
-                last=int(time[last[i]]),
-                count=stop - begin,
-                actor=actor.values[int(lowest[i])] if one else None,
-                ip=ip.values[int(ip.codes[rows[ips[i]]])] if ips[i] >= 0 else None,
-                evidence=tuple(int(columns.id[rows[entry]]) for entry in shown),
-                distinct=int(values[i]),
+                group,
+                first,
+                final,
+                count,
+                actor.values[one] if one >= 0 else None,
+                ip.values[address] if address >= 0 else None,
+                tuple(dict.fromkeys(ids)),
+                values,
             )
 
 
@@ -186,11 +195,10 @@ def _within(seen: Ints, correlation: Correlation) -> Mask:
 def _together(entries: Entries, correlation: Correlation, start: Ints) -> Mask:
     """Return the anchors of a temporal correlation."""
     line, ordered = entries.line, correlation.kind == "temporal_ordered"
-    end = line.through
-    seen = [present(slot, start, end) for slot in entries.slots]
+    if ordered and not correlation.terms:
+        return in_order(line, entries.slots, correlation.least, correlation.timespan)
+    seen = [present(slot, start, line.through) for slot in entries.slots]
     if not correlation.terms:
-        if ordered:
-            return in_order(line, entries.slots, correlation.least, correlation.timespan)
         return _within(np.sum(seen, axis=0, dtype=np.int64), correlation)
     anchors = np.zeros(len(line), dtype=np.bool_)
     for term in correlation.terms:

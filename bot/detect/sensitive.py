@@ -12,7 +12,7 @@ from bot.fields import SENSITIVE_TYPES
 def parse_sensitive(text: str, file: str) -> tuple[str, ...]:
     """Return the patterns that a sensitive.yml lists, the built-in ones for an empty text. Raises RuleError."""
     report = Report(file)
-    patterns = SENSITIVE_TYPES
+    patterns: tuple[str, ...] = SENSITIVE_TYPES
     for document in read_documents(text, report):
         table = read_table(document, report, file, ("types",))
         patterns = (table and optional(table, "types", read_texts, report)) or patterns

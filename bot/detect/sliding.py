@@ -100,8 +100,9 @@ def distinct(line: Timeline, entries: Ints, values: Ints, span: int) -> Ints:
     opens, closes = line.instant[entries], line.until(span)[entries]
     order = stable_order(values)
     earlier, later = order[:-1], order[1:]
-    same = (values[earlier] == values[later]) & (line.begin[entries[earlier]] == line.begin[entries[later]])
+    same = values[earlier] == values[later]
     earlier, later = earlier[same], later[same]
+    # The next one in another group opens after this group's end, so it changes nothing.
     closes[earlier] = np.minimum(closes[earlier], opens[later])
     size = len(line) + 1
     steps = np.bincount(opens, minlength=size) - np.bincount(closes, minlength=size)

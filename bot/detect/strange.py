@@ -3,30 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bot.detect.forest_config import ForestConfig
-from bot.detect.watcher import Seen, Strange, Watcher
+from bot.detect.watcher import Strange, Watcher
+from bot.detect.windows import EntityKind, Seen, WindowKey
 from bot.fields import FactSettings
 from bot.model import FOREST, Finding
 from bot.store import alerts
 from bot.store.events import Added
 from bot.store.schema import Store
-from bot.times import HOUR
+from bot.store.views import FACT_SQL
+from bot.times import HOUR, WEEK
 
 TITLE = {"actor": "Unusual hour of an actor", "ip": "Unusual hour of an address"}
+_ENTITY = {
+    "actor": "e.actor = (SELECT id FROM actors WHERE name = ?)",
+    "ip": "e.ip = (SELECT id FROM addresses WHERE name = ?)",
+}
 
 
 @dataclass
 class ForestWatch:
-    """Holds the watcher in memory, rebuilt from the store when first needed."""
+    """Holds the watcher in memory; it is rebuilt from the store when first needed."""
 
     store: Store
     facts: FactSettings
     config: ForestConfig = field(default_factory=ForestConfig)
-
-    def __post_init__(self) -> None:
-        self._watcher: Watcher | None = None
+    _watcher: Watcher | None = field(default=None, init=False)
 
     def reset(self) -> None:
         """Forget what is in memory: a pass that it has seen was rolled back."""
@@ -34,12 +38,66 @@ class ForestWatch:
 
     def run_once(self, added: Added, now: int) -> list[Finding]:
         """Return the findings that are new or changed by what was added. Has to run inside the pass's transaction."""
-        if self._watcher is None:
-            self._watcher = Watcher(self.config)
-            self._watcher.warm(self._seen("e.id <= ?", (added.after,)), now)
-        strange = self._watcher.observe(list(self._seen("e.id > ?", (added.after,))), now)
-        self.store.set_meta("forest", self._watcher.state())
+        watcher = self._watcher or self._warmed(added, now)
+        self._watcher = watcher
+        strange = watcher.observe(list(self._seen("e.id > ?", added.after, "e.id")), now)
+        self.store.set_meta("forest", watcher.state())
         return [finding for one in strange for finding in self._finding(one, now)]
 
-    def _seen(self, where: str, parameters: tuple[int, ...]) -> Iterator[Seen]:
-        ...
+    def _warmed(self, added: Added, now: int) -> Watcher:
+        recent = alerts.findings(self.store, "rule = ? AND last > ? AND state = 'open'", (FOREST, now - WEEK))
+        alerted = [_key(one) for one in recent]
+        watcher = Watcher(self.config)
+        watcher.warm(self._seen("e.id <= ?", added.after, "e.time, e.id"), now, alerted)
+        return watcher
+
+    def _seen(self, where: str, parameter: int, order: str) -> Iterator[Seen]:
+        """Yield the events that satisfy an SQL condition as the forest sees them."""
+        sensitive: dict[str, bool] = {}
+        rows = self.store.connection.execute(
+            "SELECT e.time, a.name, i.name, w.name, o.name, t.name, n.name,"
+            f" {FACT_SQL['actor_kind']} FROM events e JOIN objects o ON o.id = e.object JOIN types t ON t.id = e.type"
+            " JOIN actions n ON n.id = e.action LEFT JOIN actors a ON a.id = e.actor"
+            " LEFT JOIN addresses i ON i.id = e.ip LEFT JOIN networks w ON w.id = i.network"
+            f" WHERE {where} ORDER BY {order}",
+            (parameter,),
+        )
+        for time, actor, ip, network, object_, type_, action, kind in rows:
+            if type_ not in sensitive:
+                sensitive[type_] = self.facts.type_sensitive(type_)
+            yield Seen(time, actor, ip, network, object_, type_, action, kind, sensitive[type_])
+
+    def _finding(self, one: Strange, now: int) -> list[Finding]:
+        """Return the finding of a strange hour where it is new or has changed; the same hour updates its finding."""
+        fresh = Finding(
+            0, FOREST, TITLE[one.kind], one.level, {one.kind: one.entity}, one.first, one.last, one.events,
+            one.entity if one.kind == "actor" else None, one.ip, self._evidence(one), one.reasons,
+        )  # fmt: skip
+        stored = alerts.findings(
+            self.store,
+            "rule = ? AND grp = ? AND state = 'open' AND first < ? AND last >= ?",
+            (FOREST, alerts.group_key(fresh.group.items()), one.hour + HOUR, one.hour),
+        )
+        if not stored:
+            return [alerts.insert_finding(self.store, fresh, now)]
+        before = stored[-1]
+        after = replace(fresh, id=before.id, alert_id=before.alert_id, hidden=before.hidden)
+        if after == before:
+            return []
+        alerts.update_finding(self.store, after, now)
+        return [after]
+
+    def _evidence(self, one: Strange) -> tuple[int, ...]:
+        """Return up to three events of the hour: the first, one in the middle, the last."""
+        rows = self.store.rows(
+            f"SELECT e.id FROM events e WHERE {_ENTITY[one.kind]} AND e.time BETWEEN ? AND ? ORDER BY e.time, e.id",
+            (one.entity, one.first, one.last),
+        )
+        ids = [row[0] for row in rows]
+        return tuple(dict.fromkeys((ids[0], ids[(len(ids) - 1) // 2], ids[-1]))) if ids else ()
+
+
+def _key(finding: Finding) -> WindowKey:
+    """Return the window of a finding of the forest."""
+    kind: EntityKind = "actor" if "actor" in finding.group else "ip"
+    return WindowKey(kind, finding.group[kind], finding.first // HOUR * HOUR)

@@ -51,36 +51,34 @@ class _Fitted:
 
 
 class Watcher:
-    """Scores every window again as it grows; fits the forest again every week, by the clock of the passes."""
+    """Scores every window again as it grows; fits the forest again in every week of the log."""
 
     def __init__(self, config: ForestConfig, excluded: Iterable[WindowKey] = ()) -> None:
         self.config = config
         self.windows = Windows(excluded)
         self.history: dict[WindowKey, Floats] = {}  # features of closed windows
         self.fitted: _Fitted | Refusal = Refusal("waiting for the first events")
-        self.refit_at = 0
-        self.began: int | None = None
+        self.began: int | None = None  # the first event's time
+        self.refit_at = 0  # by the log's own clock, so that a restart fits what was fitted before
 
     def warm(self, events: Iterable[Seen], now: int, alerted: Iterable[WindowKey] = ()) -> None:
         """Rebuild the state from all stored events in order of time, and fit. `alerted` were reported at the time."""
         self.windows.alerted.update(alerted)
         for event in events:
-            self._add(event)
-        self._fit(now)
+            self._add(event, now)
+        self._refit(now)
 
-    def observe(self, events: Sequence[Seen], now: int) -> list[Strange]:
+    def observe(self, events: Iterable[Seen], now: int) -> list[Strange]:
         """Add a batch of events in order of arrival and return the windows it made strange, or grow, by their hour."""
-        if now >= self.refit_at:
-            self._fit(now)
         touched: dict[WindowKey, Window] = {}
         for event in events:
-            window = self._add(event)
+            window = self._add(event, now)
             if window is not None:
                 touched[window.key] = window
+        self._refit(now)
         if not touched or isinstance(self.fitted, Refusal):
             return []
-        rows = np.stack([features(window) for window in touched.values()])
-        return self._strange(self.fitted, list(touched.values()), rows)
+        return self._strange(self.fitted, list(touched.values()))
 
     def exclude(self, kind: EntityKind, entity: str, hour: int) -> None:
         """Leave a window that people confirmed as bad out of threshold and refits, and out of what is not yet learnt.
@@ -96,39 +94,46 @@ class Watcher:
         rows, alarms = self.fitted.forest.rows, self.config.alarms_per_week
         return f"fitted on {rows:,} actor-hours, {alarms:g} alarms a week, threshold {self.fitted.alarm:.2f}"
 
-    def _add(self, event: Seen) -> Window | None:
+    def _add(self, event: Seen, now: int) -> Window | None:
+        if event.time > now + HOUR:
+            return None  # a date in the future would close every window until then
         if self.began is None:
-            self.began = event.time
+            self.began = event.time - event.time % HOUR
         window = self.windows.observe(event)
         for closed in self.windows.take_closed():
             self.history[closed.key] = features(closed)
         return window
 
-    def _strange(self, fitted: _Fitted, windows: Sequence[Window], rows: Floats) -> list[Strange]:
+    def _strange(self, fitted: _Fitted, windows: Sequence[Window]) -> list[Strange]:
+        rows = np.stack([features(window) for window in windows])
         found = []
-        scores = fitted.forest.score(rows)
-        for window, row, score in zip(windows, rows, scores, strict=True):
+        for window, row, score in zip(windows, rows, fitted.forest.score(rows), strict=True):
             if score > fitted.alarm and window.key not in self.windows.excluded:
                 self.windows.alerted.add(window.key)
                 found.append(_describe(window, row, float(score), fitted))
         return sorted(found, key=lambda strange: (strange.hour, strange.entity))
 
-    def _fit(self, now: int) -> None:
+    def _refit(self, now: int) -> None:
         if self.began is None:
             return
         ready = self.began + LEARN
         if now < ready:
-            self.refit_at = ready
             self.fitted = Refusal(f"learning until {iso(ready)[:10]}")
-            return
-        now -= (now - self.began) % WEEK  # the weeks are the log's, so that a restart fits what was fitted before
-        self.refit_at = now + WEEK
-        for key in [key for key in self.history if key.hour < now - HISTORY]:
+        elif self.windows.hour >= self.refit_at:
+            until = max(ready, self.windows.hour - (self.windows.hour - self.began) % WEEK)
+            self.refit_at = until + WEEK
+            self._forget(until - HISTORY)
+            self.fitted = fit_budget(
+                self._rows(until), until - min(TRAIL, (until - self.began) // 2), until, self.config
+            )
+
+    def _forget(self, oldest: int) -> None:
+        for key in [key for key in self.history if key.hour < oldest]:
             del self.history[key]
-        rows = {
-            key: row for key, row in self.history.items() if key.hour <= now - HOUR and key not in self.windows.excluded
-        }
-        self.fitted = fit_budget(rows, now - min(TRAIL, (now - self.began) // 2), now, self.config)
+
+    def _rows(self, until: int) -> dict[WindowKey, Floats]:
+        rows = self.history.items()
+        return {key: row for key, row in rows if key.hour < until and key not in self.windows.excluded}
 
 
 def fit_budget(rows: dict[WindowKey, Floats], since: int, now: int, config: ForestConfig) -> _Fitted | Refusal:

@@ -56,7 +56,7 @@ class Window:
     delete_times: list[int] = field(default_factory=list)
     sensitive_times: list[int] = field(default_factory=list)
     sensitive_types: dict[str, None] = field(default_factory=dict)
-    objects: dict[str, str] = field(default_factory=dict)  # with the latest of CREATE and DELETE, else the first action
+    objects: dict[str, bool] = field(default_factory=dict)  # whether it was created here
     new_objects: set[str] = field(default_factory=set)
     cold_objects: set[str] = field(default_factory=set)
     foreign_deletes: set[str] = field(default_factory=set)
@@ -130,7 +130,7 @@ class Windows:
     def advance(self, hour: int) -> None:
         """Close the windows that began before this hour and learn from them."""
         self.hour = hour
-        for key in [key for key in self.open if key.hour < hour]:
+        for key in sorted(key for key in self.open if key.hour < hour):
             window = self.open.pop(key)
             self.closed.append(window)
             self._profile(key).remember(key.hour, len(window.delete_times), len(window.sensitive_times))
@@ -180,31 +180,31 @@ class Windows:
             window.pairs[pair] = pair_surprise(pair, own, self.classes.get(window.cls))
             window.types.add(event.type)
         self._add_object(window, event, own)
-        if event.ip is not None and event.ip != window.ip:
-            self._add_address(window, event.ip, event.network, own)
+        if event.ip is not None:
+            if event.time >= window.last:
+                window.ip = event.ip
+            if event.ip not in window.addresses:
+                self._add_address(window, event.ip, event.network, own)
 
     def _add_object(self, window: Window, event: Seen, own: Profile | None) -> None:
-        name = event.object
+        name, created = event.object, event.action == "CREATE"
         mine = own is not None and name in own.objects
         latest, creator = self.touched.get(name, (0, None))
-        if name not in window.objects and event.action != "CREATE":
+        if created:
+            window.new_objects.discard(name)
+            window.cold_objects.discard(name)
+        elif name not in window.objects:
             if not mine:
                 window.new_objects.add(name)
             if latest < window.key.hour - COLD:
                 window.cold_objects.add(name)
+        window.objects[name] = created or window.objects.get(name, False)
         if event.action == "DELETE":
             window.delete_times.append(event.time)
             if not mine and creator not in (None, window.key[:2]):
                 window.foreign_deletes.add(name)
-        if event.action in ("CREATE", "DELETE"):
-            window.objects[name] = event.action
-        else:
-            window.objects.setdefault(name, event.action)
 
     def _add_address(self, window: Window, ip: str, network: str | None, own: Profile | None) -> None:
-        window.ip = ip
-        if ip in window.addresses:
-            return
         window.addresses[ip] = own.addresses.get(ip, 0.0) if own else 0.0
         if not window.addresses[ip]:
             window.new_address = ip
@@ -235,10 +235,10 @@ class Windows:
         self._fold_objects(window, own)
 
     def _fold_objects(self, window: Window, own: Profile) -> None:
-        for name, action in window.objects.items():
+        for name, created in window.objects.items():
             own.objects.touch(name)
             latest, creator = self.touched.pop(name, (0, None))
-            self.touched[name] = (max(latest, window.key.hour), window.key[:2] if action == "CREATE" else creator)
+            self.touched[name] = (max(latest, window.key.hour), window.key[:2] if created else creator)
         while len(self.touched) > MAX_KNOWN:
             del self.touched[next(iter(self.touched))]
 

@@ -119,11 +119,12 @@ class _Composer:
         self._keys: list[str | None] = []  # of each open mapping, the key that waits for its value
         self._anchors: dict[str, Node] = {}
         self._aliases = 0
+        self._start = 1
 
     def run(self) -> None:
         for event in self._events:
             if isinstance(event, yaml.DocumentStartEvent):
-                self._anchors = {}
+                self._anchors, self._start = {}, _line(event.start_mark)
             elif isinstance(event, yaml.AliasEvent):
                 self._place(self._alias(event), _line(event.start_mark))
             elif isinstance(event, yaml.ScalarEvent):
@@ -156,6 +157,8 @@ class _Composer:
     def _place(self, node: Node, line: int) -> None:
         """Put a finished node where it belongs: the document, the open list, the key or the value of a mapping."""
         if not self._open:
+            if isinstance(node, Text) and not node.text:
+                node.line = self._start  # nothing has no place of its own
             self._documents.append(node)
             return
         parent = self._open[-1]

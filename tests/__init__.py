@@ -1,0 +1,1 @@
+"""Tests; the folder is a package so that they can share helpers."""

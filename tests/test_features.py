@@ -1,0 +1,167 @@
+"""The features of a window: past only, one-sided, the same however events arrive."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+
+from bot.detect import profiles
+from bot.detect.features import GROUP_OF, NAMES, features
+from bot.detect.profiles import Counter, Floats
+from bot.detect.windows import Seen, Window, WindowKey, Windows
+from bot.times import DAY, HOUR, MINUTE
+from tests.workforce import START, burst, seen, workforce
+
+WEEKS = 5
+TUESDAY = START + WEEKS * 7 * DAY + DAY  # after the history
+
+
+@pytest.fixture(scope="module")
+def history() -> list[Seen]:
+    """Return five ordinary weeks."""
+    return workforce(WEEKS)
+
+
+def last_window(events: list[Seen]) -> Window:
+    """Return the window of the last event."""
+    windows = Windows()
+    found = None
+    for event in events:
+        found = windows.observe(event)
+    assert found is not None
+    return found
+
+
+def by_group(row: Floats) -> dict[str, float]:
+    """Return the highest feature of each group."""
+    found: dict[str, float] = {}
+    for name, value in zip(NAMES, row, strict=True):
+        found[GROUP_OF[name]] = max(found.get(GROUP_OF[name], 0.0), float(value))
+    return found
+
+
+def all_rows(events: list[Seen]) -> dict[WindowKey, Floats]:
+    """Return the features of all windows once they are closed."""
+    windows = Windows()
+    for event in events:
+        windows.observe(event)
+    windows.advance(windows.hour + HOUR)
+    return {window.key: features(window) for window in windows.take_closed()}
+
+
+def test_features_are_finite_and_never_negative(history: list[Seen]) -> None:
+    """No NaN, no infinity, whatever the history: the forest takes no such thing."""
+    rows = np.stack(list(all_rows([seen(START, None), *history, *burst(TUESDAY, 40, action="DELETE")]).values()))
+    assert np.isfinite(rows).all()
+    assert (rows >= 0).all()
+
+
+def test_features_of_a_window_do_not_depend_on_what_comes_later(history: list[Seen]) -> None:
+    """The past only: cutting the log off after a window changes nothing in it."""
+    cut = history[len(history) // 2].time // HOUR * HOUR
+    full, part = all_rows(history), all_rows([event for event in history if event.time < cut])
+    assert part
+    for key, row in part.items():
+        assert np.array_equal(row, full[key])
+
+
+def test_order_of_arrival_within_an_hour_does_not_change_the_features(history: list[Seen]) -> None:
+    """Events of one hour may come in any order."""
+    rng = random.Random(2)
+    shuffled = sorted(history, key=lambda event: (event.time // HOUR, rng.random()))
+    ordered = all_rows(history)
+    for key, row in all_rows(shuffled).items():
+        assert np.allclose(row, ordered[key])
+
+
+def test_ordinary_hour_is_usual(history: list[Seen]) -> None:
+    """Somebody doing the usual, from the usual address, has nearly no features."""
+    window = last_window([*history, seen(TUESDAY + 10 * HOUR, "p03@example.com", thing="p3-1", ip="10.0.3.1")])
+    assert max(by_group(features(window)).values()) < 2.5
+
+
+@pytest.mark.parametrize(
+    ("group", "what"),
+    [
+        ("volume", burst(TUESDAY + 10 * HOUR, 200, 10_000_000)),
+        ("deletes", burst(TUESDAY + 10 * HOUR, 20, action="DELETE")),
+        ("sensitive", burst(TUESDAY + 10 * HOUR, 15, type_="USER_ROLE")),
+        ("types", burst(TUESDAY + 10 * HOUR, 2, type_="NEVER_SEEN")),
+        ("objects", burst(TUESDAY + 10 * HOUR, 30)),
+        ("address", burst(TUESDAY + 10 * HOUR, 1, ip="203.0.113.9")),
+        ("time", burst(TUESDAY + 2 * HOUR, 1)),
+        ("time", burst(TUESDAY + 4 * DAY + 10 * HOUR, 1)),
+        ("dormancy", burst(TUESDAY + 100 * DAY + 10 * HOUR, 1)),
+        ("newness", burst(TUESDAY + 10 * HOUR, 1, actor="newcomer@example.com")),
+    ],
+)
+def test_each_behaviour_moves_its_own_group(history: list[Seen], group: str, what: list[Seen]) -> None:
+    """Strange in one way: its group stands out against an ordinary hour."""
+    ordinary = by_group(features(last_window([*history, *burst(TUESDAY + 10 * HOUR, 1)])))
+    strange = by_group(features(last_window([*history, *what])))
+    assert strange[group] > ordinary[group] + 0.9
+
+
+def test_slow_deletes_are_seen_over_the_day(history: list[Seen]) -> None:
+    """Two deletes an hour are little, and much when they go on all day."""
+    slow = burst(TUESDAY + 8 * HOUR, 16, 30 * MINUTE, action="DELETE")
+    first, last = last_window([*history, *slow[:2]]), last_window([*history, *slow])
+    assert by_group(features(last))["deletes"] > by_group(features(first))["deletes"] + 1
+
+
+def test_rotating_addresses_are_no_surprise(history: list[Seen]) -> None:
+    """A key whose every session has a new address is expected to have another one."""
+    calls = [seen(START + day * DAY + 9 * HOUR, "ci", ip=f"198.51.{day}.7") for day in range(WEEKS * 7)]
+    rotating = last_window(sorted([*history, *calls, seen(TUESDAY, "ci", ip="198.51.99.7")]))
+    steady = last_window([*history, *burst(TUESDAY, 1, ip="198.51.99.7")])
+    assert features(rotating)[NAMES.index("address_new")] < 1 < features(steady)[NAMES.index("address_new")]
+
+
+def test_address_without_actor_has_windows_of_its_own(history: list[Seen]) -> None:
+    """Automatic changes have no actor: their address is who they are."""
+    assert last_window([*history, seen(TUESDAY, None, ip="203.0.113.9")]).key[:2] == ("ip", "203.0.113.9")
+    assert Windows().observe(seen(TUESDAY, None, ip=None)) is None
+
+
+def test_late_event_joins_its_window(history: list[Seen]) -> None:
+    """An event that comes late counts in the hour in which it happened, and the profile learns of it once."""
+    windows = Windows()
+    on_time, late = burst(TUESDAY, 3), burst(TUESDAY + 5 * MINUTE, 2, action="DELETE")
+    for event in [*history, *on_time, seen(TUESDAY + 3 * HOUR, "p01@example.com")]:
+        windows.observe(event)
+    before = windows.profiles["actor", "p03@example.com"].windows
+    found = [windows.observe(event) for event in late][-1]
+    assert found is not None
+    assert found.events == 5
+    windows.advance(TUESDAY + 4 * HOUR)
+    assert windows.profiles["actor", "p03@example.com"].windows == before
+    assert found.key in {window.key for window in windows.take_closed()}
+
+
+def test_excluded_window_teaches_nothing(history: list[Seen]) -> None:
+    """What people confirmed as bad stays strange when it happens again."""
+    bad, again = burst(TUESDAY, 30, action="DELETE"), burst(TUESDAY + DAY, 1, action="DELETE", ip="203.0.113.9")
+    key = WindowKey("actor", "p03@example.com", TUESDAY)
+    learnt, left_out = Windows(), Windows(excluded=[key])
+    for event in [*history, *bad, *again]:
+        learnt.observe(event)
+        left_out.observe(event)
+    mine = ("actor", "p03@example.com")
+    assert left_out.profiles[mine].meter.peak.max() < learnt.profiles[mine].meter.peak.max()
+    assert not any(name in left_out.profiles[mine].objects for name in ("p5-3", "p6-4"))
+
+
+def test_memory_of_an_actor_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many things somebody touches, only so many are remembered: those touched last."""
+    counter = Counter(3)
+    for name in "abcda":
+        counter.touch(name)
+    assert list(counter) == ["c", "d", "a"]
+    monkeypatch.setattr(profiles, "MAX_OBJECTS", 5)
+    windows = Windows()
+    for event in burst(TUESDAY, 50, HOUR):
+        windows.observe(event)
+    assert len(windows.profiles["actor", "p03@example.com"].objects) == 5
+    assert len(windows.recent) < 60

@@ -1,0 +1,194 @@
+"""The watcher: learns, keeps to its budget, tells what is strange and why, and does the same after a restart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bot.detect.budget import threshold
+from bot.detect.forest_config import ForestConfig, parse_config
+from bot.detect.watcher import Strange, Watcher
+from bot.detect.windows import Seen, WindowKey
+from bot.errors import RuleError
+from bot.model import Level
+from bot.times import DAY, HOUR, MINUTE, WEEK
+from tests.workforce import START, burst, seen, workforce
+
+CONFIG = ForestConfig(alarms_per_week=2)
+NOW = START + 20 * WEEK
+TUESDAY = NOW + DAY
+
+
+@pytest.fixture(scope="module")
+def history() -> list[Seen]:
+    """Return twenty ordinary weeks."""
+    return workforce(20)
+
+
+def warm(history: list[Seen], now: int = NOW) -> Watcher:
+    """Return a watcher that has learnt from the history."""
+    watcher = Watcher(CONFIG)
+    watcher.warm(history, now)
+    return watcher
+
+
+def run(watcher: Watcher, events: list[Seen], step: int = 5 * MINUTE) -> list[Strange]:
+    """Let the watcher see the events in batches by time."""
+    found: list[Strange] = []
+    ends = sorted({event.time // step * step + step for event in events})
+    for end in ends:
+        found += watcher.observe([event for event in events if end - step <= event.time < end], end)
+    return found
+
+
+def test_says_what_it_learns_and_until_when() -> None:
+    """Two weeks of rules only, then enough windows, then a fitted forest: each in one sentence."""
+    watcher = Watcher(CONFIG)
+    assert watcher.observe([], START) == []
+    assert watcher.state() == "waiting for the first events"
+    few = workforce(3, people=1)
+    watcher.observe([event for event in few if event.time < START + WEEK], START + WEEK)
+    assert watcher.state() == "learning until 2026-01-19"
+    watcher.observe([event for event in few if event.time >= START + WEEK], START + 3 * WEEK)
+    assert watcher.state().startswith("too little data: ")
+    assert warm(workforce(20)).state().startswith("fitted on ")
+
+
+def test_bulk_delete_from_a_new_address_is_strange_and_says_why(history: list[Seen]) -> None:
+    """Figures and the usual beside them, the strongest reasons first."""
+    attack = burst(TUESDAY + 10 * HOUR, 40, 10_000_000, action="DELETE", ip="203.0.113.9")
+    last = run(warm(history), attack)[-1]
+    assert (last.kind, last.entity, last.hour, last.events, last.ip) == (
+        "actor",
+        "p03@example.com",
+        TUESDAY + 10 * HOUR,
+        40,
+        "203.0.113.9",
+    )
+    assert last.level is Level.high
+    assert {"deletes", "address"} <= set(last.groups)
+    text = " | ".join(last.reasons)
+    assert "deletes" in text
+    assert "usual" in text
+    assert "address 203.0.113.9 never seen" in text
+
+
+@pytest.mark.parametrize(
+    ("group", "attack"),
+    [
+        ("deletes", burst(TUESDAY + 10 * HOUR, 15, action="DELETE")),
+        ("sensitive", burst(TUESDAY + 10 * HOUR, 12, type_="USER_ROLE")),
+        ("time", burst(TUESDAY + 2 * HOUR, 3, ip="203.0.113.9")),
+        ("address", burst(TUESDAY + 2 * HOUR, 3, ip="203.0.113.9")),
+        ("dormancy", burst(TUESDAY + 80 * DAY + 10 * HOUR, 6, action="DELETE")),
+        ("newness", burst(TUESDAY + 10 * HOUR, 6, actor="eve@example.com", ip="203.0.113.9", action="DELETE")),
+    ],
+)
+def test_right_group_is_among_the_reasons(history: list[Seen], group: str, attack: list[Seen]) -> None:
+    """Injected behaviour is explained by what was injected."""
+    found = run(warm(history), attack)
+    assert found
+    assert group in found[-1].groups
+
+
+def test_window_is_told_again_when_it_grows(history: list[Seen]) -> None:
+    """Every batch that adds to a strange window tells it again, with its figures of now."""
+    found = run(warm(history), burst(TUESDAY + 10 * HOUR, 30, MINUTE, action="DELETE"))
+    assert len(found) > 2
+    assert [one.events for one in found] == sorted({one.events for one in found})
+    assert {one.hour for one in found} == {TUESDAY + 10 * HOUR}
+
+
+def test_keeps_to_its_budget_on_steady_work() -> None:
+    """Two alarms a week were asked for; twelve more weeks of the same work give about as many."""
+    events = workforce(32)
+    watcher = warm([event for event in events if event.time < NOW])
+    found = run(watcher, [event for event in events if event.time >= NOW], HOUR)
+    alarms = {(one.entity, one.hour // DAY) for one in found}
+    assert 0.4 * 24 <= len(alarms) <= 2 * 24
+
+
+def test_restart_tells_the_same(history: list[Seen]) -> None:
+    """No model file: what is rebuilt from the events says what the running one would have said."""
+    more = workforce(2, seed=9, start=NOW)
+    attack = burst(NOW + 15 * DAY, 9, action="DELETE")
+    running = warm(history)
+    told = {WindowKey(one.kind, one.entity, one.hour) for one in run(running, more)}
+    now = more[-1].time + HOUR
+    running.observe([], now)
+    restarted = Watcher(CONFIG)
+    restarted.warm([*history, *more], now, alerted=told)
+    assert restarted.state() == running.state()
+    assert run(restarted, attack) == run(running, attack)
+
+
+def test_excluded_window_is_neither_told_nor_learnt(history: list[Seen]) -> None:
+    """Once confirmed as bad, a window is history; the same behaviour is as strange as before."""
+    attack = burst(TUESDAY + 10 * HOUR, 20, action="DELETE")
+    again = burst(TUESDAY + 12 * DAY + 10 * HOUR, 20, action="DELETE")
+    learning, told = warm(history), warm(history)
+    assert run(told, attack[:10])
+    told.exclude("actor", "p03@example.com", TUESDAY + 10 * HOUR)
+    assert not run(told, attack[10:])
+    run(learning, attack)
+    later = workforce(1, people=2, seed=8, start=NOW + WEEK)
+    scores = [run(watcher, [*later, *again])[-1].score for watcher in (learning, told)]
+    assert scores[1] > scores[0]
+
+
+def test_address_without_actor_is_watched(history: list[Seen]) -> None:
+    """Changes without an actor belong to their address."""
+    calls = [seen(START + i * 3 * HOUR, None, ip="192.0.2.5", thing=f"auto-{i % 5}") for i in range(20 * 56)]
+    attack = [seen(TUESDAY + i * MINUTE, None, "DELETE", f"p{i % 9}-{i}", "TEAM", "192.0.2.5") for i in range(30)]
+    found = run(warm(sorted([*history, *calls])), attack)
+    assert (found[-1].kind, found[-1].entity) == ("ip", "192.0.2.5")
+
+
+def test_adjacent_hours_of_one_actor_are_one_alarm() -> None:
+    """The budget counts what people receive: a strange morning is one message."""
+    keys = [WindowKey("actor", "ann", hour * HOUR) for hour in (1, 2, 3)] + [WindowKey("actor", "bob", HOUR)] * 1
+    scores = np.array([9.0, 8.0, 7.0, 6.0])
+    assert threshold(keys, scores, 1) == 6.0
+    assert threshold(keys, scores, 9) == 6.0
+
+
+def test_shipped_settings_are_the_default() -> None:
+    """rules/forest.yml says what holds without it."""
+    path = Path(__file__).parent.parent / "rules" / "forest.yml"
+    assert parse_config(path.read_text(encoding="utf-8"), "forest.yml") == ForestConfig() == parse_config("", "x")
+
+
+def test_settings_are_read() -> None:
+    """Budget, level, features off."""
+    config = parse_config("alarms_per_week: 7\nlevels: {high: 2}\nfeatures: {time: false}\n", "forest.yml")
+    assert (config.alarms_per_week, config.high_per_week) == (7, 2)
+    assert "time" not in config.groups
+    assert "deletes" in config.groups
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "says"),
+    [
+        ("alarms_per_week: 3\nfeature: {}\n", 2, "did you mean features?"),
+        ("features:\n  volumes: true\n", 2, "did you mean volume?"),
+        ("features:\n  volume: 3\n", 2, "true or false"),
+        ("alarms_per_week: many\n", 1, "how many a week"),
+        ("alarms_per_week: 0\n", 1, "how many a week"),
+        ("alarms_per_week: 1\nlevels:\n  high: 2\n", 3, "more than all"),
+        ("- 1\n", 1, "not a mapping"),
+        ("a: [\n", 2, "YAML"),
+        (
+            "features: {" + ", ".join(f"{group}: no" for group in ForestConfig().groups) + "}\n",
+            1,
+            "all features are off",
+        ),
+    ],
+)
+def test_mistake_in_the_settings_is_told_with_its_line(text: str, line: int, says: str) -> None:
+    """A typo never switches anything silently."""
+    with pytest.raises(RuleError) as error:
+        parse_config(text, "forest.yml")
+    assert error.value.problems[0].line == line
+    assert says in str(error.value)
