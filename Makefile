@@ -40,3 +40,8 @@ lock:
 
 clean:
 	rm -rf .venv data .pytest_cache .mypy_cache .ruff_cache .coverage*
+
+.PHONY: screenshots
+# Pictures of the docs, made from the running demo; needs Chromium.
+screenshots: setup
+	$(BIN)/python docs/screenshots.py

@@ -11,9 +11,9 @@ from typing import Any
 from bot.alert.outbox import Channels, Postman
 from bot.alert.routing import Routing
 from bot.model import Alert, Entity, Finding, Level, Record, Rule
-from bot.serving import serve
 from bot.sandbox.slack import FakeSlack, fake_slack
 from bot.sandbox.slack_state import ALERTS, GROUP, OPS, TOKEN
+from bot.serving import serve
 from bot.settings import Settings, load
 from bot.slack.bolt import SlackApp
 from bot.store import alerts, events, outbox

@@ -30,7 +30,7 @@ def take(store: Store, *findings: Finding, now: int = NOW, history: bool = False
 
 
 def queued(store: Store) -> list[tuple[str, int | None]]:
-    return store.rows("SELECT kind, alert FROM outbox WHERE state = 'pending' ORDER BY id")  # type: ignore[return-value]
+    return store.rows("SELECT kind, alert FROM outbox WHERE state = 'pending' ORDER BY id")
 
 
 def test_a_finding_becomes_an_alert_and_a_message_to_post(store: Store) -> None:
@@ -93,6 +93,14 @@ def test_what_goes_on_for_days_is_told_once(store: Store) -> None:
     assert len(alerts.listing(store, posted_only=False)) == 1
     take(store, found(store, "r2", Level.high, START + 39 * HOUR + MINUTE), now=START + 40 * HOUR)
     assert len(alerts.listing(store)) == 2
+
+
+def test_an_episode_is_one_alert_however_its_findings_are_handed_over(store: Store) -> None:
+    """An import finds rule by rule, not hour by hour."""
+    steps = [found(store, rule, at=START + minute * MINUTE) for rule in ("r1", "r2") for minute in (0, 50, 100, 150)]
+    take(store, *reversed(steps), history=True)
+    [one] = alerts.listing(store, posted_only=False)
+    assert (one.first, one.last) == (START, START + 150 * MINUTE)
 
 
 def test_a_withdrawn_finding_leaves_the_alert_and_its_points(store: Store) -> None:

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,7 @@ COMMANDS = (
 
 
 def audit_bot(
-    *arguments: object, folder: Path, stdin: bytes = b"", **environment: str
+    *arguments: object, folder: Path, stdin: bytes = b"", **environment: Any
 ) -> subprocess.CompletedProcess[str]:
     """Run a command in an empty environment; the database is the folder's."""
     known = {name: os.environ[name] for name in ("PATH", "HOME", "COVERAGE_PROCESS_START") if name in os.environ}
@@ -38,16 +39,16 @@ def audit_bot(
     return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
-def json_lines(text: str) -> list[dict[str, object]]:
+def json_lines(text: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
-def write(path: Path, records: list[dict[str, object]]) -> Path:
+def write(path: Path, records: list[dict[str, Any]]) -> Path:
     path.write_text("".join(json.dumps(one) + "\n" for one in records))
     return path
 
 
-def attack(at: int = START, count: int = 12, actor: str = "eve@corp.example") -> list[dict[str, object]]:
+def attack(at: int = START, count: int = 12, actor: str = "eve@corp.example") -> list[dict[str, Any]]:
     return [raw(at + i * 20 * SECOND, "DELETE", actor, object_=f"svc-{i}") for i in range(count)]
 
 
@@ -153,7 +154,7 @@ def test_poll_reads_a_portal_and_prints_a_report(tmp_path: Path) -> None:
     for one in attack(NOW - HOUR):
         source.add(one)
     with serve(cortex.app(source, lambda: NOW, "key")) as portal:
-        settings = {"CORTEX_BASE_URL": portal.url, "CORTEX_API_KEY": "key"}
+        settings: dict[str, Any] = {"CORTEX_BASE_URL": portal.url, "CORTEX_API_KEY": "key"}
         done = audit_bot("poll", folder=tmp_path, **settings)
         assert (done.returncode, done.stdout[:14]) == (0, "12 new events,")
         wrong = audit_bot("poll", folder=tmp_path, **settings | {"CORTEX_API_KEY": "other"})
@@ -260,7 +261,7 @@ def test_polling_goes_on_where_it_was_killed(tmp_path: Path) -> None:
     for second in range(6000):
         source.add(raw(NOW - 3 * DAY + second * 40 * SECOND, object_=f"o{second % 7}"))
     with serve(cortex.app(source, lambda: NOW + MINUTE, "key")) as portal:
-        settings = {"CORTEX_BASE_URL": portal.url, "CORTEX_API_KEY": "key"}
+        settings: dict[str, Any] = {"CORTEX_BASE_URL": portal.url, "CORTEX_API_KEY": "key"}
         known = {"PATH": os.environ["PATH"], "AUDIT_BOT_DB": str(tmp_path / "audit.db")}
         for delay in (0.4, 0.9, 1.2, 1.5):
             with subprocess.Popen(

@@ -98,8 +98,9 @@ def test_a_broken_record_is_kept_raw_and_the_rest_goes_on(broken: Any) -> None:
 @pytest.mark.parametrize(
     "bad",
     [
-        send(500), send(503), send(body=b"<html>sign in</html>"), send(body=b'{"logs": [{"act'), send(body=b'{"logs": {}}'),
-        send(body=page(number=3)), send(body=b"\xff\xfe"), send(429, Retry_After="0"), send(body=b"{}", Content_Length="99", Connection="close"),
+        send(500), send(503), send(body=b"<html>sign in</html>"), send(body=b'{"logs": [{"act'),
+        send(body=b'{"logs": {}}'), send(body=page(number=3)), send(body=b"\xff\xfe"), send(429, Retry_After="0"),
+        send(body=b"{}", Content_Length="99", Connection="close"),
     ],
 )  # fmt: skip
 def test_a_bad_answer_is_asked_for_again(bad: Answer) -> None:

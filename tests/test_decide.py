@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -15,13 +16,13 @@ EVE = Entity("actor", "eve@corp.example")
 
 
 def finding(
-    rule: str = "r1", level: Level = Level.medium, first: int = START, last: int = START + MINUTE, **more: object
+    rule: str = "r1", level: Level = Level.medium, first: int = START, last: int = START + MINUTE, **more: Any
 ) -> Finding:
-    known = {"actor": "eve@corp.example", **more}
-    return Finding(1, rule, "t", level, {"actor": "eve@corp.example"}, first, last, 3, **known)  # type: ignore[arg-type]
+    known: dict[str, Any] = {"actor": "eve@corp.example", **more}
+    return Finding(1, rule, "t", level, {"actor": "eve@corp.example"}, first, last, 3, **known)
 
 
-def alert(**changes: object) -> Alert:
+def alert(**changes: Any) -> Alert:
     return replace(opened(EVE, finding(), START), id=7, points=30, decision="posted", **changes)
 
 

@@ -64,6 +64,41 @@ description: Away for a day or more.
 logsource: {product: cortex, service: audit}
 detection: {it: {actor_idle_days|gte: 1}, condition: it}
 ---
+title: A key after a deletion
+id: 00000000-0000-4000-8000-000000000007
+status: stable
+level: high
+description: A deletion, then anything else from the same address, within the hour.
+correlation:
+  type: temporal_ordered
+  rules: [deletion, other]
+  group-by: [ip]
+  timespan: 1h
+---
+title: Not a deletion
+id: 00000000-0000-4000-8000-000000000008
+name: other
+status: stable
+level: informational
+description: Anything else.
+logsource: {product: cortex, service: audit}
+detection: {it: {action: UPDATE}, condition: it}
+---
+title: Two kinds of deletion by whoever it was
+id: 00000000-0000-4000-8000-000000000009
+name: twice
+status: stable
+level: high
+description: An actor deletes twice within ten minutes.
+correlation: {type: event_count, rules: [deletion], group-by: [actor], timespan: 10m, condition: {gte: 2}}
+---
+title: Twice, twice
+id: 00000000-0000-4000-8000-000000000010
+status: stable
+level: high
+description: That, from one address, twice within half an hour.
+correlation: {type: event_count, rules: [twice], group-by: [ip], timespan: 30m, condition: {gte: 2}}
+---
 title: Anything at all
 id: 00000000-0000-4000-8000-000000000006
 status: experimental

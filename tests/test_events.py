@@ -130,7 +130,7 @@ def test_any_order_and_batching_of_arrival_ends_in_the_same_facts(
     assert isinstance(dice, random.Random)
     with tempfile.TemporaryDirectory() as folder:
         straight, mixed = Store(Path(folder) / "a.db"), Store(Path(folder) / "b.db")
-        add(straight, sorted(records))
+        add(straight, sorted(records, key=lambda one: one.time))
         numbered = list(zip(records, events.number_twins(mixed, records), strict=True))
         dice.shuffle(numbered)
         for begin in range(0, len(numbered), batch):

@@ -58,7 +58,7 @@ def postman(store: Store, slack: Slack, clock: Clock, routing: Routing | None = 
 
 
 def states(store: Store) -> list[tuple[str, str]]:
-    return store.rows("SELECT kind, state FROM outbox ORDER BY id")  # type: ignore[return-value]
+    return store.rows("SELECT kind, state FROM outbox ORDER BY id")
 
 
 def test_the_most_severe_goes_first(store: Store) -> None:

@@ -16,8 +16,8 @@ import pytest
 from bot.sandbox.attacks import demo
 from bot.sandbox.cortex import PATH, Behaviour, Portal, Source, app, storied
 from bot.sandbox.faults import FAULTS, fault
-from bot.serving import Serving, serve
 from bot.sandbox.story import Record, history, live
+from bot.serving import Serving, serve
 from bot.times import DAY, HOUR, MINUTE, SECOND, iso, parse_time
 
 NOW = parse_time("2026-03-11T10:00:00Z")

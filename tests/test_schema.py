@@ -68,7 +68,10 @@ def test_a_second_writer_is_refused_with_who_holds_it(tmp_path: Path) -> None:
 def test_the_lock_is_free_again_after_kill_9(tmp_path: Path) -> None:
     """The kernel holds it, not a file that somebody has to delete."""
     path = tmp_path / "audit.db"
-    code = f"from bot.store.schema import ingest_lock; from pathlib import Path; import time\nwith ingest_lock(Path({str(path)!r}), 'run'): print('held', flush=True); time.sleep(60)"
+    code = (
+        "from bot.store.schema import ingest_lock; from pathlib import Path; import time\n"
+        f"with ingest_lock(Path({str(path)!r}), 'run'): print('held', flush=True); time.sleep(60)"
+    )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as holder:
         assert holder.stdout
         assert holder.stdout.readline() == b"held\n"
@@ -81,9 +84,8 @@ def test_the_lock_is_free_again_after_kill_9(tmp_path: Path) -> None:
 
 def test_a_failed_transaction_leaves_nothing(store: Store) -> None:
     """All of a pass, or none of it."""
-    with pytest.raises(RuntimeError), store.write():
-        store.set_meta("a", "1")
-        raise RuntimeError
+    with pytest.raises(StoreError), store.write() as connection:
+        connection.execute("INSERT INTO meta VALUES ('a', '1')").connection.execute("INSERT INTO nowhere VALUES (1)")
     assert store.meta("a") is None
 
 

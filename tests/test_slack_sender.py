@@ -10,9 +10,9 @@ import pytest
 
 from bot.errors import ConfigError, DeliveryError
 from bot.model import AlertView
-from bot.serving import serve
 from bot.sandbox.slack import FakeSlack, fake_slack
 from bot.sandbox.slack_state import ALERTS, ARCHIVED, GENERAL, OPS, Fault
+from bot.serving import serve
 from bot.slack.sender import SlackSender
 from bot.store import alerts
 from bot.store.schema import Store

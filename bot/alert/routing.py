@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
-from bot.detect.readers import optional, read_table, read_text, read_whole
-from bot.detect.report import Report
-from bot.detect.yaml_lines import read_documents
 from bot.errors import RuleError
 from bot.model import AlertView, Level
+from bot.strict.readers import optional, read_table, read_text, read_whole
+from bot.strict.report import Report
+from bot.strict.yaml_lines import read_documents
 
 
 @dataclass(frozen=True)

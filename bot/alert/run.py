@@ -25,7 +25,7 @@ def run_once(store: Store, changed: Iterable[Finding], routing: Routing, now: in
     """Take the findings that are new or changed to their alerts. Has to run inside the pass's transaction."""
     report = Report()
     touched: dict[int, int] = {}  # alert: how late its newest finding came
-    for finding in changed:
+    for finding in sorted(changed, key=lambda one: (one.first, one.id)):
         placed = _place(store, finding, now)
         if placed is not None:
             late_by = 0 if history else max(0, now - finding.last)
@@ -42,15 +42,13 @@ def _place(store: Store, finding: Finding, now: int) -> int | None:
     if finding.hidden not in ("", "history") or finding.state != "open":
         return None
     entity = entity_of(finding)
-    before = alerts.alerts(
-        store, "entity_kind = ? AND entity = ?", (entity.kind, entity.name), "last DESC, id DESC LIMIT 1"
-    )
-    latest = before[0] if before else None
-    decision = decide(finding, latest, _rules(store, latest))
+    nearest = alerts.nearest(store, entity, finding.first, finding.last)
+    decision = decide(finding, nearest, _rules(store, nearest))
     if decision.alert is None:
         home = alerts.insert_alert(store, opened(entity, finding, now), 0).id
     else:
         home = decision.alert.id
+        alerts.extend(store, home, finding.first, finding.last)
     hidden = decision.reason if decision.action == "continue" else finding.hidden
     alerts.update_finding(store, replace(finding, alert_id=home, hidden=hidden), now)
     return home

@@ -18,7 +18,9 @@ from sigma.correlations import (
 )
 
 from bot.detect.detection import parse_with
-from bot.detect.readers import (
+from bot.detect.rules import CompiledRule, Correlation, CorrelationKind, Slot, Term
+from bot.fields import FIELDS
+from bot.strict.readers import (
     optional,
     read_choice,
     read_field,
@@ -29,10 +31,8 @@ from bot.detect.readers import (
     read_truth,
     read_whole,
 )
-from bot.detect.report import Report, did_you_mean
-from bot.detect.rules import CompiledRule, Correlation, CorrelationKind, Slot, Term
-from bot.detect.yaml_lines import Items, Node, Table, Text
-from bot.fields import FIELDS
+from bot.strict.report import Report, did_you_mean
+from bot.strict.yaml_lines import Items, Node, Table, Text
 from bot.times import SECOND
 
 KINDS = get_args(CorrelationKind)

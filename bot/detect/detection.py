@@ -23,9 +23,9 @@ from sigma.rule import SigmaDetection, SigmaDetectionItem, SigmaDetections
 
 from bot.detect.conditions import AnyOf, Condition, Every, Negation
 from bot.detect.items import compile_value, read_item
-from bot.detect.readers import read_text
-from bot.detect.report import Report, did_you_mean
-from bot.detect.yaml_lines import Items, Node, Table
+from bot.strict.readers import read_text
+from bot.strict.report import Report, did_you_mean
+from bot.strict.yaml_lines import Items, Node, Table
 
 Parsed = TypeVar("Parsed")
 

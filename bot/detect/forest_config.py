@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bot.detect.features import GROUPS
-from bot.detect.readers import optional, read_table, read_truth
-from bot.detect.report import Report
-from bot.detect.yaml_lines import Node, Table, Text, read_documents
 from bot.errors import RuleError
+from bot.strict.readers import optional, read_table, read_truth
+from bot.strict.report import Report
+from bot.strict.yaml_lines import Node, Table, Text, read_documents
 
 MOST_ALARMS = 1000.0
 

@@ -9,7 +9,9 @@ from typing import cast, get_args
 import sigma.exceptions
 from sigma.rule.attributes import SigmaRelated, SigmaRuleTag
 
-from bot.detect.readers import (
+from bot.detect.rules import DEFAULT_PER, DEFAULT_QUIET
+from bot.model import Level, Rule, Status
+from bot.strict.readers import (
     optional,
     read_choice,
     read_duration,
@@ -21,10 +23,8 @@ from bot.detect.readers import (
     read_texts,
     read_truth,
 )
-from bot.detect.report import Report
-from bot.detect.rules import DEFAULT_PER, DEFAULT_QUIET
-from bot.detect.yaml_lines import Items, Node, Table, Text
-from bot.model import Level, Rule, Status
+from bot.strict.report import Report
+from bot.strict.yaml_lines import Items, Node, Table, Text
 from bot.times import DAY, SECOND
 
 STATUSES = get_args(Status)

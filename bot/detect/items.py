@@ -42,10 +42,10 @@ from bot.detect.conditions import (
     compile_regex,
     read_network,
 )
-from bot.detect.readers import read_field
-from bot.detect.report import Report, did_you_mean
-from bot.detect.yaml_lines import Items, Node, Text, Value
 from bot.fields import FIELDS, Field
+from bot.strict.readers import read_field
+from bot.strict.report import Report, did_you_mean
+from bot.strict.yaml_lines import Items, Node, Text, Value
 
 PLACES = ("contains", "startswith", "endswith")
 FLAGS = ("i", "ignorecase", "m", "multiline", "s", "dotall")

@@ -7,8 +7,8 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from bot.detect.report import Report
 from bot.errors import RuleError
+from bot.strict.report import Report
 
 SETTINGS_FILES = ("routing.yml", "forest.yml", "sensitive.yml")  # stand beside rules and are none
 MAX_BYTES = 256 * 1024

@@ -38,10 +38,10 @@ class Report:
 
 @dataclass(frozen=True)
 class _Task:
-    """One rule to evaluate again: for these groups, from `lo` to `hi`, in place of these findings."""
+    """One rule to evaluate again: for these groups (None: all), from `lo` to `hi`, in place of these findings."""
 
     rule: CompiledRule
-    groups: frozenset[Group]
+    groups: frozenset[Group] | None
     lo: int
     hi: int
     stored: tuple[Finding, ...]
@@ -102,13 +102,15 @@ class Detector:
         matched = np.ones(len(affected), dtype=np.bool_) if all_groups else evaluation.matching(rule)
         if not matched.any():
             return []
-        groups = _groups(rule, evaluation, affected, all_groups=all_groups)
+        groups = _groups(rule, evaluation, affected, all_groups=all_groups) if rule.same_groups else None
         times = affected.time[matched]
         stored = self._stored(rule, groups)
         lo, hi, places = region(rule, int(times.min()), int(times.max()), [(f.first, f.last) for f in stored])
         return [_Task(rule, groups, lo, hi, tuple(stored[place] for place in places))]
 
-    def _stored(self, rule: CompiledRule, groups: frozenset[Group]) -> list[Finding]:
+    def _stored(self, rule: CompiledRule, groups: frozenset[Group] | None) -> list[Finding]:
+        if groups is None:
+            return alerts.findings(self.store, "rule = ? AND state = 'open'", (rule.id,))
         keys = json.dumps([alerts.group_key(group) for group in groups])
         return alerts.findings(
             self.store,
@@ -124,14 +126,14 @@ class Detector:
                 before = len(report.failed)
                 bursts = self._guarded(report, task.rule, partial(evaluation.bursts, task.rule, task.lo, task.hi))
                 if len(report.failed) == before:
-                    mine = [burst for burst in bursts if burst.group in task.groups]
+                    mine = [burst for burst in bursts if task.groups is None or burst.group in task.groups]
                     report.changed += self._reconcile(task, mine, now, history)
 
     def _loads(self, tasks: Sequence[_Task]) -> Iterable[tuple[str, Any, list[_Task]]]:
         """Yield what to read for which tasks: of rules by actor or address only the events of those concerned."""
         narrow = [task for task in tasks if _by_entity(task)]
         names = {
-            part: {value for task in narrow for group in task.groups for name, value in group if name == part}
+            part: {value for task in narrow for group in task.groups or () for name, value in group if name == part}
             for part in ("actor", "ip")
         }
         if sum(map(len, names.values())) > FEW:
@@ -225,10 +227,8 @@ def _groups(rule: CompiledRule, evaluation: Evaluation, columns: Columns, *, all
 
 
 def _by_entity(task: _Task) -> bool:
-    """Tell whether every group of a task names an actor or an address as the event has it."""
-    correlation = task.rule.correlation
-    aliased = correlation is not None and any(slot.group_by != correlation.group_by for slot in correlation.slots)
-    return not aliased and all(any(name in ("actor", "ip") for name, _ in group) for group in task.groups)
+    """Tell whether every group of a task names an actor or an address, so that only their events matter."""
+    return task.groups is not None and all(any(name in ("actor", "ip") for name, _ in group) for group in task.groups)
 
 
 def _span(tasks: Iterable[_Task]) -> tuple[int, int]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from bot.detect.readers import optional, read_table, read_texts
-from bot.detect.report import Report
-from bot.detect.yaml_lines import read_documents
 from bot.errors import RuleError
 from bot.fields import SENSITIVE_TYPES
+from bot.strict.readers import optional, read_table, read_texts
+from bot.strict.report import Report
+from bot.strict.yaml_lines import read_documents
 
 
 def parse_sensitive(text: str, file: str) -> tuple[str, ...]:

@@ -14,14 +14,14 @@ from bot.detect.conditions import Every
 from bot.detect.correlations import Plan, bind, read_plan
 from bot.detect.detection import Detection, read_detection
 from bot.detect.header import COMMON_KEYS, REPORTING_KEYS, read_grouping, read_id, read_name, read_rule
-from bot.detect.readers import optional, read_names, read_table
-from bot.detect.report import Report, did_you_mean
 from bot.detect.rule_files import MAX_BYTES, SETTINGS_FILES, read_rule_files
 from bot.detect.rules import CompiledRule, Correlation, RuleSet, RuleTest, RuleTestEvent, Slot, Term
 from bot.detect.tests_block import read_tests
-from bot.detect.yaml_lines import Node, Table, Text, read_documents
 from bot.errors import RuleError
 from bot.model import Rule
+from bot.strict.readers import optional, read_names, read_table
+from bot.strict.report import Report, did_you_mean
+from bot.strict.yaml_lines import Node, Table, Text, read_documents
 
 __all__ = [
     "MAX_RULES",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from bot.detect.readers import optional, read_duration, read_table, read_text, read_whole
-from bot.detect.report import Report
 from bot.detect.rules import RuleTest, RuleTestEvent
-from bot.detect.yaml_lines import Items, Node, Table, Text
+from bot.strict.readers import optional, read_duration, read_table, read_text, read_whole
+from bot.strict.report import Report
+from bot.strict.yaml_lines import Items, Node, Table, Text
 from bot.times import DAY, SECOND
 
 TEST_KEYS = ("name", "events", "fires")

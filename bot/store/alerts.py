@@ -119,6 +119,25 @@ def listing(store: Store, *, state: str | None = None, limit: int = 20, posted_o
     return [read_alert(row) for row in rows]
 
 
+def nearest(store: Store, entity: Entity, first: int, last: int) -> Alert | None:
+    """Return the alert of an entity that is nearest in time to a span, the newer of two."""
+    found = alerts(
+        store,
+        "entity_kind = ? AND entity = ?",
+        (entity.kind, entity.name, last, first),
+        "max(0, first - ?, ? - last), last DESC, id DESC LIMIT 1",
+    )
+    return found[0] if found else None
+
+
+def extend(store: Store, alert_id: int, first: int, last: int) -> None:
+    """Let an alert's span take in a finding's, so that what comes next in the same pass sees it."""
+    with store.write() as connection:
+        connection.execute(
+            "UPDATE alerts SET first = min(first, ?), last = max(last, ?) WHERE id = ?", (first, last, alert_id)
+        )
+
+
 def insert_alert(store: Store, fresh: Alert, late_by: int) -> Alert:
     """Store a new alert and return it with its id."""
     row = _alert_row(fresh) | {"late_by": late_by}

@@ -13,7 +13,7 @@ from typing import NoReturn
 
 import yaml
 
-from bot.detect.report import Report
+from bot.strict.report import Report
 
 MAX_DEPTH = 20
 MAX_ALIASES = 100

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from typing import TypeVar
 
-from bot.detect.report import Report, did_you_mean
-from bot.detect.yaml_lines import Items, Node, Table, Text
 from bot.fields import FIELDS
+from bot.strict.report import Report, did_you_mean
+from bot.strict.yaml_lines import Items, Node, Table, Text
 from bot.times import parse_duration
 
 T = TypeVar("T")
