@@ -128,7 +128,7 @@ def test_alerts_are_listed_and_explained(imported: Path) -> None:
     rows = json_lines(audit_bot("alerts", "--format", "jsonl", folder=imported).stdout)
     [eve] = [row for row in rows if row["who"] == "eve@corp.example"]
     assert eve["decision"] == "history"
-    assert "12 different values of object" in audit_bot("explain", eve["alert"], folder=imported).stdout
+    assert "12 different objects" in audit_bot("explain", eve["alert"], folder=imported).stdout
     assert "svc-" in audit_bot("explain", "1", folder=imported).stdout
     for wrong in ("A999", "999999", "nonsense"):
         assert audit_bot("explain", wrong, folder=imported).returncode == 2

@@ -188,7 +188,7 @@ def test_a_growing_burst_keeps_its_finding(store: Store) -> None:
     live(store, deletions(5, 3))
     [one] = of(store, 2)
     assert one.count == 6
-    assert one.reasons == ("6 different values of object in 7 min (6 events)",)
+    assert one.reasons == ("6 different objects in 7 min",)
 
 
 def test_a_late_event_that_joins_two_bursts_merges_their_findings(store: Store) -> None:

@@ -15,7 +15,7 @@ from bot.times import DAY, HOUR, MINUTE
 from tests.workforce import START, burst, seen, workforce
 
 WEEKS = 5
-TUESDAY = START + WEEKS * 7 * DAY + DAY  # after the history
+MONDAY = START + WEEKS * 7 * DAY  # after the history
 
 
 @pytest.fixture(scope="module")
@@ -48,12 +48,13 @@ def all_rows(events: list[Seen]) -> dict[WindowKey, Floats]:
     for event in events:
         windows.observe(event)
     windows.advance(windows.hour + HOUR)
+    assert not windows.open
     return {window.key: features(window) for window in windows.take_closed()}
 
 
 def test_features_are_finite_and_never_negative(history: list[Seen]) -> None:
     """No NaN, no infinity, whatever the history: the forest takes no such thing."""
-    rows = np.stack(list(all_rows([seen(START, None), *history, *burst(TUESDAY, 40, action="DELETE")]).values()))
+    rows = np.stack(list(all_rows([seen(START, None), *history, *burst(MONDAY, 40, action="DELETE")]).values()))
     assert np.isfinite(rows).all()
     assert (rows >= 0).all()
 
@@ -78,35 +79,36 @@ def test_order_of_arrival_within_an_hour_does_not_change_the_features(history: l
 
 def test_ordinary_hour_is_usual(history: list[Seen]) -> None:
     """Somebody doing the usual, from the usual address, has nearly no features."""
-    window = last_window([*history, seen(TUESDAY + 10 * HOUR, "p03@example.com", thing="p3-1", ip="10.0.3.1")])
+    usual = [seen(MONDAY + hour * HOUR, "p03@example.com", thing="p3-1", ip="10.0.3.1") for hour in (9, 11)]
+    window = last_window([*history, *usual])
     assert max(by_group(features(window)).values()) < 2.5
 
 
 @pytest.mark.parametrize(
     ("group", "what"),
     [
-        ("volume", burst(TUESDAY + 10 * HOUR, 200, 10_000_000)),
-        ("deletes", burst(TUESDAY + 10 * HOUR, 20, action="DELETE")),
-        ("sensitive", burst(TUESDAY + 10 * HOUR, 15, type_="USER_ROLE")),
-        ("types", burst(TUESDAY + 10 * HOUR, 2, type_="NEVER_SEEN")),
-        ("objects", burst(TUESDAY + 10 * HOUR, 30)),
-        ("address", burst(TUESDAY + 10 * HOUR, 1, ip="203.0.113.9")),
-        ("time", burst(TUESDAY + 2 * HOUR, 1)),
-        ("time", burst(TUESDAY + 4 * DAY + 10 * HOUR, 1)),
-        ("dormancy", burst(TUESDAY + 100 * DAY + 10 * HOUR, 1)),
-        ("newness", burst(TUESDAY + 10 * HOUR, 1, actor="newcomer@example.com")),
+        ("volume", burst(MONDAY + 10 * HOUR, 200, 10_000_000)),
+        ("deletes", burst(MONDAY + 10 * HOUR, 20, action="DELETE")),
+        ("sensitive", burst(MONDAY + 10 * HOUR, 15, type_="USER_ROLE")),
+        ("types", burst(MONDAY + 10 * HOUR, 2, type_="NEVER_SEEN")),
+        ("objects", burst(MONDAY + 10 * HOUR, 30)),
+        ("address", burst(MONDAY + 10 * HOUR, 1, ip="203.0.113.9")),
+        ("time", burst(MONDAY + 2 * HOUR, 1)),
+        ("time", burst(MONDAY + 5 * DAY + 10 * HOUR, 1)),
+        ("dormancy", burst(MONDAY + 100 * DAY + 10 * HOUR, 1)),
+        ("newness", burst(MONDAY + 10 * HOUR, 1, actor="newcomer@example.com")),
     ],
 )
 def test_each_behaviour_moves_its_own_group(history: list[Seen], group: str, what: list[Seen]) -> None:
     """Strange in one way: its group stands out against an ordinary hour."""
-    ordinary = by_group(features(last_window([*history, *burst(TUESDAY + 10 * HOUR, 1)])))
+    ordinary = by_group(features(last_window([*history, *burst(MONDAY + 10 * HOUR, 1)])))
     strange = by_group(features(last_window([*history, *what])))
     assert strange[group] > ordinary[group] + 0.9
 
 
 def test_slow_deletes_are_seen_over_the_day(history: list[Seen]) -> None:
     """Two deletes an hour are little, and much when they go on all day."""
-    slow = burst(TUESDAY + 8 * HOUR, 16, 30 * MINUTE, action="DELETE")
+    slow = burst(MONDAY + 8 * HOUR, 16, 30 * MINUTE, action="DELETE")
     first, last = last_window([*history, *slow[:2]]), last_window([*history, *slow])
     assert by_group(features(last))["deletes"] > by_group(features(first))["deletes"] + 1
 
@@ -114,36 +116,36 @@ def test_slow_deletes_are_seen_over_the_day(history: list[Seen]) -> None:
 def test_rotating_addresses_are_no_surprise(history: list[Seen]) -> None:
     """A key whose every session has a new address is expected to have another one."""
     calls = [seen(START + day * DAY + 9 * HOUR, "ci", ip=f"198.51.{day}.7") for day in range(WEEKS * 7)]
-    rotating = last_window(sorted([*history, *calls, seen(TUESDAY, "ci", ip="198.51.99.7")]))
-    steady = last_window([*history, *burst(TUESDAY, 1, ip="198.51.99.7")])
+    rotating = last_window(sorted([*history, *calls, seen(MONDAY, "ci", ip="198.51.99.7")]))
+    steady = last_window([*history, *burst(MONDAY, 1, ip="198.51.99.7")])
     assert features(rotating)[NAMES.index("address_new")] < 1 < features(steady)[NAMES.index("address_new")]
 
 
 def test_address_without_actor_has_windows_of_its_own(history: list[Seen]) -> None:
     """Automatic changes have no actor: their address is who they are."""
-    assert last_window([*history, seen(TUESDAY, None, ip="203.0.113.9")]).key[:2] == ("ip", "203.0.113.9")
-    assert Windows().observe(seen(TUESDAY, None, ip=None)) is None
+    assert last_window([*history, seen(MONDAY, None, ip="203.0.113.9")]).key[:2] == ("ip", "203.0.113.9")
+    assert Windows().observe(seen(MONDAY, None, ip=None)) is None
 
 
 def test_late_event_joins_its_window(history: list[Seen]) -> None:
     """An event that comes late counts in the hour in which it happened, and the profile learns of it once."""
     windows = Windows()
-    on_time, late = burst(TUESDAY, 3), burst(TUESDAY + 5 * MINUTE, 2, action="DELETE")
-    for event in [*history, *on_time, seen(TUESDAY + 3 * HOUR, "p01@example.com")]:
+    on_time, late = burst(MONDAY, 3), burst(MONDAY + 5 * MINUTE, 2, action="DELETE")
+    for event in [*history, *on_time, seen(MONDAY + 3 * HOUR, "p01@example.com")]:
         windows.observe(event)
     before = windows.profiles["actor", "p03@example.com"].windows
     found = [windows.observe(event) for event in late][-1]
     assert found is not None
     assert found.events == 5
-    windows.advance(TUESDAY + 4 * HOUR)
+    windows.advance(MONDAY + 4 * HOUR)
     assert windows.profiles["actor", "p03@example.com"].windows == before
     assert found.key in {window.key for window in windows.take_closed()}
 
 
 def test_excluded_window_teaches_nothing(history: list[Seen]) -> None:
     """What people confirmed as bad stays strange when it happens again."""
-    bad, again = burst(TUESDAY, 30, action="DELETE"), burst(TUESDAY + DAY, 1, action="DELETE", ip="203.0.113.9")
-    key = WindowKey("actor", "p03@example.com", TUESDAY)
+    bad, again = burst(MONDAY, 30, action="DELETE"), burst(MONDAY + DAY, 1, action="DELETE", ip="203.0.113.9")
+    key = WindowKey("actor", "p03@example.com", MONDAY)
     learnt, left_out = Windows(), Windows(excluded=[key])
     for event in [*history, *bad, *again]:
         learnt.observe(event)
@@ -161,7 +163,7 @@ def test_memory_of_an_actor_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(counter) == ["c", "d", "a"]
     monkeypatch.setattr(profiles, "MAX_OBJECTS", 5)
     windows = Windows()
-    for event in burst(TUESDAY, 50, HOUR):
+    for event in burst(MONDAY, 50, HOUR):
         windows.observe(event)
     assert len(windows.profiles["actor", "p03@example.com"].objects) == 5
     assert len(windows.recent) < 60

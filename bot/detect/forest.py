@@ -14,7 +14,7 @@ from bot.detect.profiles import Floats
 Ints = NDArray[np.int64]
 TREES, SAMPLES, SEED = 200, 2048, 7
 LEAST_ROWS = 100  # fewer windows than that say nothing about what is usual
-STRONGEST = 3  # groups whose tails are added up
+RARE = 0.99  # both scores are scaled so that one row in a hundred makes 1
 
 
 @dataclass(frozen=True)
@@ -97,6 +97,11 @@ class Tails:
 
     ordered: Floats  # each column sorted
 
+    @classmethod
+    def of(cls, rows: Floats) -> Tails:
+        """Return the tails of these rows."""
+        return cls(np.sort(rows, axis=0))
+
     def surprise(self, rows: Floats) -> Floats:
         """Return -log of the share of fitted rows that are at least as high, column by column."""
         size = len(self.ordered)
@@ -106,8 +111,29 @@ class Tails:
 
 
 @dataclass(frozen=True)
+class Scale:
+    """Makes scores comparable: 0 for a usual row, 1 for one in a hundred."""
+
+    middle: float
+    span: float
+
+    @classmethod
+    def of(cls, scores: Floats) -> Scale:
+        """Return the scale of the scores of the fitted rows."""
+        middle, rare = np.quantile(scores, (0.5, RARE))
+        return cls(float(middle), max(float(rare - middle), 1e-6))
+
+    def put(self, scores: Floats) -> Floats:
+        """Return the scores on this scale."""
+        return (scores - self.middle) / self.span
+
+
+@dataclass(frozen=True)
 class Forest:
-    """A fitted scorer. A score adds the forest's own to the tails of the strongest groups, on one scale."""
+    """A fitted scorer: the mean of the trees' score and the summed surprise of the groups' tails.
+
+    The sum is Fisher's (1925) for independent p-values; a group counts once, by its most surprising feature.
+    """
 
     columns: Ints
     groups: tuple[str, ...]
@@ -115,8 +141,8 @@ class Forest:
     tails: Tails
     group_tails: Tails
     usual: Floats  # median of each column
-    middle: float  # the trees' score of a usual row
-    span: float  # from there to that of a row of one in a hundred
+    tree_scale: Scale
+    tail_scale: Scale
     rows: int
 
     def score(self, rows: Floats) -> Floats:
@@ -124,14 +150,13 @@ class Forest:
         if not len(rows):
             return np.zeros(0)
         rows = rows[:, self.columns]
-        strongest = np.sort(self.group_tails.surprise(self._by_group(rows)), axis=1)[:, -STRONGEST:]
-        scores: Floats = strongest.sum(axis=1) / _SCALE + (self.trees.score(rows) - self.middle) / self.span
-        return scores
+        tails = self.group_tails.surprise(_by_group(self.tails.surprise(rows), self.columns, self.groups)).sum(axis=1)
+        return (self.tree_scale.put(self.trees.score(rows)) + self.tail_scale.put(tails)) / 2
 
     def explain(self, row: Floats) -> tuple[tuple[str, float], ...]:
         """Return the groups by how much the score drops when they are set to their median, the most first."""
         variants = np.tile(row, (len(self.groups) + 1, 1))
-        names = np.array([GROUP_OF[NAMES[column]] for column in self.columns])
+        names = _group_names(self.columns)
         for number, group in enumerate(self.groups, 1):
             mine = names == group
             variants[number, self.columns[mine]] = self.usual[mine]
@@ -139,15 +164,13 @@ class Forest:
         drops = zip(self.groups, (float(scores[0] - score) for score in scores[1:]), strict=True)
         return tuple(sorted(((group, drop) for group, drop in drops if drop > 0), key=lambda item: -item[1]))
 
-    def _by_group(self, rows: Floats) -> Floats:
-        return _highest_by_group(self.tails.surprise(rows), self.columns, self.groups)
+
+def _group_names(columns: Ints) -> NDArray[np.str_]:
+    return np.array([GROUP_OF[NAMES[column]] for column in columns])
 
 
-_SCALE = STRONGEST * np.log(100) / 2  # three groups of one in ten make 1
-
-
-def _highest_by_group(surprise: Floats, columns: Ints, groups: Sequence[str]) -> Floats:
-    names = np.array([GROUP_OF[NAMES[column]] for column in columns])
+def _by_group(surprise: Floats, columns: Ints, groups: Sequence[str]) -> Floats:
+    names = _group_names(columns)
     return np.stack([surprise[:, names == group].max(axis=1) for group in groups], axis=1)
 
 
@@ -158,26 +181,25 @@ def fit(rows: Floats, groups: Sequence[str] = GROUPS) -> Forest | Refusal:
     """
     if len(rows) < LEAST_ROWS:
         return Refusal(f"too little data: {len(rows)} windows to learn from, {LEAST_ROWS} are needed")
-    wanted = np.array([GROUP_OF[name] in groups for name in NAMES])
     if not np.isfinite(rows).all():
         return Refusal(f"features that are no numbers: {', '.join(np.array(NAMES)[~np.isfinite(rows).all(axis=0)])}")
+    wanted = np.array([GROUP_OF[name] in groups for name in NAMES])
     columns = np.flatnonzero(wanted & (np.ptp(rows, axis=0) > 0))
     if not len(columns):
         return Refusal("constant features: every window looks the same")
     rows = rows[:, columns]
-    present = tuple(group for group in GROUPS if any(GROUP_OF[NAMES[column]] == group for column in columns))
-    tails = Tails(np.sort(rows, axis=0))
-    by_group = _highest_by_group(tails.surprise(rows), columns, present)
-    trees = _grow(rows)
-    middle, high = np.quantile(trees.score(rows), (0.5, 0.99))
+    present = tuple(group for group in GROUPS if group in _group_names(columns))
+    tails, trees = Tails.of(rows), _grow(rows)
+    by_group = _by_group(tails.surprise(rows), columns, present)
+    group_tails = Tails.of(by_group)
     return Forest(
         columns=columns,
         groups=present,
         trees=trees,
         tails=tails,
-        group_tails=Tails(np.sort(by_group, axis=0)),
+        group_tails=group_tails,
         usual=np.median(rows, axis=0),
-        middle=float(middle),
-        span=max(float(high - middle), 1e-6),
+        tree_scale=Scale.of(trees.score(rows)),
+        tail_scale=Scale.of(group_tails.surprise(by_group).sum(axis=1)),
         rows=len(rows),
     )

@@ -12,33 +12,34 @@ from bot.times import DAY, HOUR, WEEK
 Floats = NDArray[np.float64]
 
 # What is counted in a window and compared with the usual count, each with the group that people read.
+# Minutes and hours count besides events, because one bulk operation writes many events within seconds.
 COUNTS = {
     "events": "volume",
     "minutes": "volume",
     "deletes": "deletes",
     "delete_minutes": "deletes",
-    "deletes_day": "deletes",
     "deletes_week": "deletes",
+    "delete_hours_day": "deletes",
     "foreign_deletes": "deletes",
     "sensitive": "sensitive",
     "sensitive_minutes": "sensitive",
-    "sensitive_day": "sensitive",
-    "types": "types",
-    "pair_surprise": "types",
-    "objects": "objects",
+    "sensitive_hours_day": "sensitive",
     "new_objects": "objects",
     "cold_objects": "objects",
-    "addresses": "address",
+    "more_addresses": "address",
     "idle_days": "dormancy",
 }
 PLACE = {name: place for place, name in enumerate(COUNTS)}
+# Parts of a whole: of its minutes those with deletes, with sensitive changes; of its objects the new, the cold.
+SHARES = {"delete_share": "deletes", "sensitive_share": "sensitive", "new_share": "objects", "cold_share": "objects"}
+_SHARE_PRIOR = np.array([0.05, 0.2, 0.5, 0.3])  # a class's own, until its windows say otherwise
 
 PRIOR = 8.0  # an actor's class weighs as much as so many windows of its own
-MEMORY = 150.0  # windows after which the past begins to fade
+MEMORY = 150.0  # windows after which means and spreads begin to fade
+HALVE = 1000.0  # windows at which the counts of a profile are halved, so that old habits fade
 SPREAD = 0.35  # least standard deviation of a logarithm of counts: steadier than that is chance
 PEAK_FADE = 0.995  # a peak is forgotten by half in 140 windows
-BUSY = 10.0  # windows after which an actor teaches its class less and less: a class is its members, not its busiest
-MAX_OBJECTS, MAX_ADDRESSES, MAX_PAIRS = 3000, 600, 400  # remembered for each actor
+MAX_OBJECTS, MAX_PLACES, MAX_PAIRS = 3000, 600, 400  # remembered for each actor
 _KERNEL = (0.1, 0.2, 0.4, 0.2, 0.1)  # an hour of the day lends to its neighbours
 
 
@@ -54,6 +55,11 @@ class Counter(dict[str, float]):
         self[text] = self.pop(text, 0.0) + by
         if len(self) > self.limit:
             del self[next(iter(self))]
+
+    def halve(self) -> None:
+        """Halve every count."""
+        for text in self:
+            self[text] /= 2
 
 
 class Meter:
@@ -74,10 +80,10 @@ class Meter:
         self.squares = self.squares + weight * x * x
         self.peak = np.maximum(self.peak * PEAK_FADE, x)
 
-    def replace(self, old: Floats, new: Floats, weight: float = 1.0) -> None:
+    def replace(self, old: Floats, new: Floats) -> None:
         """Correct a window that was learnt before: late events made it grow."""
-        self.sum = self.sum + weight * (new - old)
-        self.squares = self.squares + weight * (new * new - old * old)
+        self.sum = self.sum + new - old
+        self.squares = self.squares + new * new - old * old
         self.peak = np.maximum(self.peak, new)
 
     def shrunk(self, mean: Floats, var: Floats) -> tuple[Floats, Floats]:
@@ -89,21 +95,23 @@ class Meter:
 
 @dataclass
 class Profile:
-    """The habits of one actor, one address without an actor, or a class of them."""
+    """The habits of one actor, one address without an actor, or a class of them.
+
+    A place is a network, or an address where its network is not known.
+    """
 
     meter: Meter = field(default_factory=Meter)
     windows: float = 0.0
-    first_windows: float = 0.0  # of a class: windows that were somebody's first
     hours: Floats = field(default_factory=lambda: np.zeros(24))
     weekends: float = 0.0
-    last: int = 0  # begin of the latest window
-    addresses: Counter = field(default_factory=lambda: Counter(MAX_ADDRESSES))
-    networks: Counter = field(default_factory=lambda: Counter(MAX_ADDRESSES))
-    new_addresses: float = 0.0  # windows with an address never seen for the actor
-    new_networks: float = 0.0
-    unheard_addresses: float = 0.0  # windows with an address never seen for anybody
-    pairs: Counter = field(default_factory=lambda: Counter(MAX_PAIRS))
+    shares: Floats = field(default_factory=lambda: np.zeros(len(SHARES)))  # sums over windows
+    pairs: Counter = field(default_factory=lambda: Counter(MAX_PAIRS))  # windows by action and type
     objects: Counter = field(default_factory=lambda: Counter(MAX_OBJECTS))
+    places: Counter = field(default_factory=lambda: Counter(MAX_PLACES))
+    judged: float = 0.0  # windows in which a place could be new: not the owner's first, not the log's first weeks
+    new_places: float = 0.0  # of those, windows with a place never seen for the owner
+    unheard_places: float = 0.0  # of those, windows with a place never seen for anybody
+    last: int = 0  # begin of the latest window
     trail: dict[int, tuple[int, int]] = field(default_factory=dict)  # deletes and sensitive changes by hour, a week
 
     def remember(self, hour: int, deletes: int, sensitive: int) -> None:
@@ -114,10 +122,19 @@ class Profile:
             del self.trail[old]
 
     def trailing(self, hour: int) -> tuple[int, int, int]:
-        """Return the deletes of the day and of the week, and the sensitive changes of the day, before this hour."""
+        """Return the deletes of the week, and the hours of the day with deletes and with sensitive changes, so far."""
         week = [(past, *counts) for past, counts in self.trail.items() if hour - WEEK < past < hour]
         day = [item for item in week if item[0] > hour - DAY]
-        return sum(item[1] for item in day), sum(item[1] for item in week), sum(item[2] for item in day)
+        return sum(item[1] for item in week), sum(item[1] > 0 for item in day), sum(item[2] > 0 for item in day)
+
+    def fade(self) -> None:
+        """Halve the counts once there are many."""
+        if self.windows >= HALVE:
+            self.windows, self.weekends, self.judged = self.windows / 2, self.weekends / 2, self.judged / 2
+            self.new_places, self.unheard_places = self.new_places / 2, self.unheard_places / 2
+            self.hours, self.shares = self.hours / 2, self.shares / 2
+            self.pairs.halve()
+            self.places.halve()
 
 
 @dataclass(frozen=True)
@@ -131,16 +148,16 @@ class Usual:
     mean: Floats
     sd: Floats
     peak: Floats
+    shares: Floats
     hour: float  # surprise of this hour of the day
     weekend: float
-    newness: float
+    newness: float  # 1 for an actor's first window, less with every other
     idle_days: float
-    new_address: float  # surprise of an address never seen for the actor
-    new_network: float
-    unheard_address: float  # surprise of an address never seen for anybody
-    deletes_day: int
+    new_place: float  # surprise of a place never seen for the actor
+    unheard_place: float  # surprise of a place never seen for anybody
     deletes_week: int
-    sensitive_day: int
+    delete_hours: int
+    sensitive_hours: int
 
 
 def usual_of(own: Profile, cls: Profile, hour: int) -> Usual:
@@ -149,36 +166,38 @@ def usual_of(own: Profile, cls: Profile, hour: int) -> Usual:
     class_mean, class_var = cls.meter.shrunk(np.full(size, 0.5), np.full(size, 0.5))
     mean, var = own.meter.shrunk(class_mean, class_var)
     young = PRIOR / (own.windows + PRIOR)
-    n = own.windows
-    day, week, sensitive = own.trailing(hour)
+    class_shares = (cls.shares + PRIOR * _SHARE_PRIOR) / (cls.windows + PRIOR)
+    deletes_week, delete_hours, sensitive_hours = own.trailing(hour)
     return Usual(
-        windows=n,
+        windows=own.windows,
         mean=mean,
         sd=np.maximum(np.sqrt(var), SPREAD),
         peak=np.maximum(own.meter.peak, young * (class_mean + 2 * np.sqrt(class_var))),
+        shares=(own.shares + PRIOR * class_shares) / (own.windows + PRIOR),
         hour=hour_surprise(own, cls, hour),
         weekend=weekend_surprise(own, cls, hour),
-        newness=max(0.0, 1.0 - n / PRIOR) * float(-np.log((cls.first_windows + 1.0) / (cls.windows + 2.0))),
+        newness=max(0.0, 1.0 - own.windows / PRIOR),
         idle_days=max(0.0, (hour - own.last) / DAY) if own.last else 0.0,
-        new_address=rate_surprise(own.new_addresses, n, cls.new_addresses, cls.windows) if n else 0.0,
-        new_network=rate_surprise(own.new_networks, n, cls.new_networks, cls.windows) if n else 0.0,
-        unheard_address=rate_surprise(own.unheard_addresses, n, cls.unheard_addresses, cls.windows),
-        deletes_day=day,
-        deletes_week=week,
-        sensitive_day=sensitive,
+        new_place=_rate_surprise(own.new_places, own.judged, cls.new_places, cls.judged) if own.windows else 0.0,
+        unheard_place=_rate_surprise(own.unheard_places, own.judged, cls.unheard_places, cls.judged)
+        if own.windows
+        else 0.0,
+        deletes_week=deletes_week,
+        delete_hours=delete_hours,
+        sensitive_hours=sensitive_hours,
     )
 
 
-def rate_surprise(own: float, windows: float, class_hits: float, class_windows: float) -> float:
+def _rate_surprise(own: float, windows: float, class_hits: float, class_windows: float) -> float:
     """Return -log of the share of windows in which a thing happened, drawn towards the class."""
     share = (class_hits + 0.5) / (class_windows + 1.0)
-    return float(-np.log(min(1.0, (own + PRIOR * share) / (windows + PRIOR))))
+    return float(-np.log((own + PRIOR * share) / (windows + PRIOR)))
 
 
-def pair_surprise(pair: str, own: Profile | None, cls: Profile | None) -> float:
+def pair_surprise(pair: str, own: Profile | None, cls: Profile) -> float:
     """Return -log of the share of windows that hold this action on this type, backed off to the class."""
-    share = (cls.pairs.get(pair, 0.0) + 0.1) / (cls.windows + 1.0) if cls else 0.1
-    if own:
+    share = (cls.pairs.get(pair, 0.0) + 0.1) / (cls.windows + 1.0)
+    if own is not None:
         share = (own.pairs.get(pair, 0.0) + PRIOR * share) / (own.windows + PRIOR)
     return float(-np.log(min(share, 1.0)))
 

@@ -16,19 +16,16 @@ _NOUNS = {
     "minutes": "minutes with activity",
     "deletes": "deletes",
     "delete_minutes": "minutes with deletes",
-    "deletes_day": "deletes within 24 h",
     "deletes_week": "deletes within 7 days",
+    "delete_hours_day": "hours of 24 with deletes",
     "foreign_deletes": "deletes of things that others made",
     "sensitive": "changes of sensitive types",
     "sensitive_minutes": "minutes with changes of sensitive types",
-    "sensitive_day": "changes of sensitive types within 24 h",
-    "types": "types of things",
-    "objects": "different things",
+    "sensitive_hours_day": "hours of 24 with changes of sensitive types",
     "new_objects": "things new to this actor",
     "cold_objects": "things that nobody touched for a month",
-    "addresses": "addresses",
 }
-_WHOLE_SPANS = ("deletes_day", "deletes_week", "sensitive_day")
+_WHOLE_SPANS = ("deletes_week", "delete_hours_day", "sensitive_hours_day")
 
 
 def say(window: Window, group: str) -> str:
@@ -63,11 +60,11 @@ def _whose(window: Window) -> str:
 def _say_address(window: Window, group: str) -> str:
     if window.new_address:
         where = "for anybody" if window.unheard else "for this actor"
-        return f"address {window.new_address} never seen {where}"
+        return f"address {window.new_address} from a network never seen {where}"
     if len(window.addresses) > 1:
         return f"{len(window.addresses)} addresses within an hour"
-    address, hours = min(window.addresses.items(), key=lambda item: item[1], default=("none", 0.0))
-    return f"address {address} used in {hours:.0f} of {window.usual.windows:.0f} active hours"
+    hours = min(window.places.values(), default=0.0)
+    return f"address {window.ip} from a network used in {hours:.0f} of {window.usual.windows:.0f} active hours"
 
 
 def _say_time(window: Window, group: str) -> str:

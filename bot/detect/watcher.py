@@ -13,12 +13,12 @@ from bot.detect.forest import Forest, Refusal, fit
 from bot.detect.forest_config import ForestConfig
 from bot.detect.profiles import Floats
 from bot.detect.reasons import say
-from bot.detect.windows import EntityKind, Seen, Window, WindowKey, Windows
+from bot.detect.windows import EVERYTHING_NEW, EntityKind, Seen, Window, WindowKey, Windows
 from bot.model import Level
 from bot.times import HOUR, WEEK, iso
 
 LEARN = 2 * WEEK  # before that, rules only
-TRAIL = 8 * WEEK  # the threshold's weeks
+TRAIL = 8  # weeks that set the threshold
 HISTORY = 60 * WEEK  # windows older than that are forgotten
 REASONS = 3
 
@@ -58,7 +58,6 @@ class Watcher:
         self.windows = Windows(excluded)
         self.history: dict[WindowKey, Floats] = {}  # features of closed windows
         self.fitted: _Fitted | Refusal = Refusal("waiting for the first events")
-        self.began: int | None = None  # the first event's time
         self.refit_at = 0  # by the log's own clock, so that a restart fits what was fitted before
 
     def warm(self, events: Iterable[Seen], now: int, alerted: Iterable[WindowKey] = ()) -> None:
@@ -97,8 +96,6 @@ class Watcher:
     def _add(self, event: Seen, now: int) -> Window | None:
         if event.time > now + HOUR:
             return None  # a date in the future would close every window until then
-        if self.began is None:
-            self.began = event.time - event.time % HOUR
         window = self.windows.observe(event)
         for closed in self.windows.take_closed():
             self.history[closed.key] = features(closed)
@@ -114,42 +111,43 @@ class Watcher:
         return sorted(found, key=lambda strange: (strange.hour, strange.entity))
 
     def _refit(self, now: int) -> None:
-        if self.began is None:
+        began = self.windows.began
+        if began is None:
             return
-        ready = self.began + LEARN
+        ready = began + LEARN
         if now < ready:
             self.fitted = Refusal(f"learning until {iso(ready)[:10]}")
         elif self.windows.hour >= self.refit_at:
-            until = max(ready, self.windows.hour - (self.windows.hour - self.began) % WEEK)
+            until = max(ready, self.windows.hour - (self.windows.hour - began) % WEEK)
             self.refit_at = until + WEEK
-            self._forget(until - HISTORY)
-            self.fitted = fit_budget(
-                self._rows(until), until - min(TRAIL, (until - self.began) // 2), until, self.config
-            )
-
-    def _forget(self, oldest: int) -> None:
-        for key in [key for key in self.history if key.hour < oldest]:
-            del self.history[key]
-
-    def _rows(self, until: int) -> dict[WindowKey, Floats]:
-        rows = self.history.items()
-        return {key: row for key, row in rows if key.hour < until and key not in self.windows.excluded}
+            for key in [key for key in self.history if key.hour < until - HISTORY]:
+                del self.history[key]
+            self.windows.forget(until - HISTORY)
+            rows = self.history.items()
+            good = {key: row for key, row in rows if key.hour < until and key not in self.windows.excluded}
+            self.fitted = fit_budget(good, began, self.config)
 
 
-def fit_budget(rows: dict[WindowKey, Floats], since: int, now: int, config: ForestConfig) -> _Fitted | Refusal:
-    """Fit on the windows before `since`, and set the threshold on those after it, which the forest has not seen."""
-    learn = [row for key, row in rows.items() if key.hour < since]
+def fit_budget(rows: dict[WindowKey, Floats], began: int, config: ForestConfig) -> _Fitted | Refusal:
+    """Fit on older windows, and set the threshold on those of the latest weeks, which the forest has not seen.
+
+    Weeks without any window do not count. The log's very first windows teach nothing: everything was new then.
+    """
+    weeks = sorted({(key.hour - began) // WEEK for key in rows})
+    trail = max(1, min(TRAIL, len(weeks) // 2))
+    since = began + weeks[-trail] * WEEK if weeks else began
+    burn = began + min(EVERYTHING_NEW, (since - began) // 4)
+    learn = [row for key, row in rows.items() if burn <= key.hour < since]
     recent = {key: row for key, row in rows.items() if key.hour >= since}
-    forest = fit(np.array(learn) if learn else np.zeros((0, len(NAMES))), config.groups)
+    forest = fit(np.array(learn).reshape(-1, len(NAMES)), config.groups)
     if isinstance(forest, Refusal):
         return forest
-    weeks = (now - since) / WEEK
-    alarms = round(config.alarms_per_week * weeks)
+    alarms = round(config.alarms_per_week * trail)
     if len(recent) <= alarms:
-        return Refusal(f"too little data: {len(recent)} windows in {weeks:.0f} weeks, and {alarms} alarms to choose")
+        return Refusal(f"too little data: {len(recent)} windows in {trail} weeks, and {alarms} alarms to choose")
     keys, scores = list(recent), forest.score(np.stack(list(recent.values())))
     alarm = threshold(keys, scores, alarms)
-    return _Fitted(forest, alarm, max(alarm, threshold(keys, scores, round(config.high_per_week * weeks))))
+    return _Fitted(forest, alarm, max(alarm, threshold(keys, scores, round(config.high_per_week * trail))))
 
 
 def _describe(window: Window, row: Floats, score: float, fitted: _Fitted) -> Strange:

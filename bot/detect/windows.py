@@ -9,12 +9,14 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from bot.detect.profiles import BUSY, Counter, Floats, Profile, Usual, is_weekend, pair_surprise, usual_of
-from bot.times import DAY, HOUR, MINUTE
+from bot.detect.profiles import Counter, Floats, Profile, Usual, is_weekend, pair_surprise, usual_of
+from bot.times import DAY, HOUR, MINUTE, WEEK
 
 EntityKind = Literal["actor", "ip"]
 
-MAX_KNOWN = 300_000  # objects, and addresses, remembered for the whole workspace
+MAX_KNOWN = 300_000  # objects, and places, remembered for the whole workspace
+BUSY = 10.0  # windows after which an actor teaches its class less and less: a class is its members, not its busiest
+EVERYTHING_NEW = 4 * WEEK  # from the log's first event: what is new then was only never looked at
 COLD = 30 * DAY  # an object that nobody touched for so long is cold
 QUARANTINE = 7 * DAY  # so long people have to say that an alert was right, before its window is learnt from
 LATE = 2 * DAY  # a closed window takes late events for so long
@@ -61,12 +63,10 @@ class Window:
     cold_objects: set[str] = field(default_factory=set)
     foreign_deletes: set[str] = field(default_factory=set)
     pairs: dict[str, float] = field(default_factory=dict)  # "DELETE SERVICE": its surprise
-    types: set[str] = field(default_factory=set)
-    addresses: dict[str, float] = field(default_factory=dict)  # windows of the past with this address
-    networks: set[str] = field(default_factory=set)
-    new_address: str | None = None
-    new_network: bool = False
-    unheard: bool = False
+    addresses: set[str] = field(default_factory=set)
+    places: dict[str, float] = field(default_factory=dict)  # with the owner's past windows there
+    new_address: str | None = None  # one from a place never seen for the owner
+    unheard: bool = False  # a place never seen for anybody
     ip: str | None = None  # the latest
     folded: Floats | None = None  # what the profile has learnt of it
 
@@ -77,22 +77,30 @@ class Window:
             self.events,
             len(self.minutes),
             deletes,
-            len({time // MINUTE for time in self.delete_times}),
-            usual.deletes_day + deletes,
+            _minutes(self.delete_times),
             usual.deletes_week + deletes,
+            usual.delete_hours + (deletes > 0),
             len(self.foreign_deletes),
             sensitive,
-            len({time // MINUTE for time in self.sensitive_times}),
-            usual.sensitive_day + sensitive,
-            len(self.types),
-            sum(self.pairs.values()),
-            len(self.objects),
+            _minutes(self.sensitive_times),
+            usual.sensitive_hours + (sensitive > 0),
             len(self.new_objects),
             len(self.cold_objects),
-            len(self.addresses),
+            max(len(self.addresses) - 1, 0),
             usual.idle_days,
         )
         return np.log1p(np.array(counts, dtype=np.float64))
+
+    def parts(self) -> tuple[Floats, Floats]:
+        """Return the parts and the wholes of SHARES."""
+        minutes, objects = float(len(self.minutes)), float(len(self.objects))
+        new, cold = float(len(self.new_objects)), float(len(self.cold_objects))
+        parts = np.array((_minutes(self.delete_times), _minutes(self.sensitive_times), new, cold), dtype=np.float64)
+        return parts, np.array((minutes, minutes, objects, objects))
+
+
+def _minutes(times: Iterable[int]) -> int:
+    return len({time // MINUTE for time in times})
 
 
 class Windows:
@@ -101,7 +109,7 @@ class Windows:
     def __init__(self, excluded: Iterable[WindowKey] = ()) -> None:
         self.profiles: dict[tuple[EntityKind, str], Profile] = {}
         self.classes: dict[str, Profile] = {}
-        self.addresses = Counter(MAX_KNOWN)
+        self.places = Counter(MAX_KNOWN)
         self.touched: dict[str, tuple[int, tuple[EntityKind, str] | None]] = {}  # object: latest hour, creator
         self.recent: dict[WindowKey, Window] = {}  # open or closed, young enough for late events
         self.open: dict[WindowKey, Window] = {}
@@ -110,6 +118,7 @@ class Windows:
         self.excluded = set(excluded)  # bad windows: never learnt from
         self.waiting: deque[Window] = deque()  # alerted and closed, not yet learnt from
         self.hour = 0
+        self.began: int | None = None
 
     def observe(self, event: Seen) -> Window | None:
         """Take in an event and return its window; None where it names neither actor nor address.
@@ -117,6 +126,8 @@ class Windows:
         The clock is the latest event's: an hour closes when an event of a later one arrives.
         """
         hour = event.time - event.time % HOUR
+        if self.began is None:
+            self.began = hour
         if hour > self.hour:
             self.advance(hour)
         key = _key(event, hour)
@@ -148,6 +159,11 @@ class Windows:
         if window.key not in self.excluded:
             self._fold(window)
 
+    def forget(self, oldest: int) -> None:
+        """Drop the profiles of those who did nothing since then."""
+        for owner in [owner for owner, profile in self.profiles.items() if profile.last < oldest]:
+            del self.profiles[owner]
+
     def take_closed(self) -> list[Window]:
         """Return the windows that closed since the last call."""
         closed, self.closed = self.closed, []
@@ -177,14 +193,13 @@ class Windows:
             window.sensitive_types[event.type] = None
         pair = f"{event.action} {event.type}"
         if pair not in window.pairs:
-            window.pairs[pair] = pair_surprise(pair, own, self.classes.get(window.cls))
-            window.types.add(event.type)
+            window.pairs[pair] = pair_surprise(pair, own, self.classes[window.cls])
         self._add_object(window, event, own)
         if event.ip is not None:
             if event.time >= window.last:
                 window.ip = event.ip
-            if event.ip not in window.addresses:
-                self._add_address(window, event.ip, event.network, own)
+            window.addresses.add(event.ip)
+            self._add_place(window, event.ip, event.network or event.ip, own)
 
     def _add_object(self, window: Window, event: Seen, own: Profile | None) -> None:
         name, created = event.object, event.action == "CREATE"
@@ -204,34 +219,29 @@ class Windows:
             if not mine and creator not in (None, window.key[:2]):
                 window.foreign_deletes.add(name)
 
-    def _add_address(self, window: Window, ip: str, network: str | None, own: Profile | None) -> None:
-        window.addresses[ip] = own.addresses.get(ip, 0.0) if own else 0.0
-        if not window.addresses[ip]:
+    def _add_place(self, window: Window, ip: str, place: str, own: Profile | None) -> None:
+        if place in window.places:
+            return
+        window.places[place] = own.places.get(place, 0.0) if own else 0.0
+        if not window.places[place]:
             window.new_address = ip
-            window.unheard = window.unheard or ip not in self.addresses
-        if network is not None and network not in window.networks:
-            window.networks.add(network)
-            window.new_network = window.new_network or own is None or network not in own.networks
+            window.unheard = window.unheard or place not in self.places
 
     # -- a closed window is learnt from ------------------------------------------------------------------------
     def _fold(self, window: Window) -> None:
         own, cls = self._profile(window.key), self.classes[window.cls]
-        weight = BUSY / (BUSY + own.windows)
-        x, old, window.folded = window.logs(), window.folded, window.logs()
+        x, old = window.logs(), window.folded
+        window.folded = x
         if old is None:
-            cls.first_windows += weight * (own.windows == 0)
-            _learn(own, window, x, 1.0)
-            _learn(cls, window, x, weight)
+            weight = BUSY / (BUSY + own.windows)
+            judged = own.windows > 0 and window.key.hour >= (self.began or 0) + EVERYTHING_NEW
+            _learn(own, window, 1.0, judged)
+            _learn(cls, window, weight, judged)
         else:
             own.meter.replace(old, x)
-        for pair in window.pairs:
-            own.pairs.touch(pair, float(old is None))
-            cls.pairs.touch(pair, weight * (old is None))
-        for ip in window.addresses:
-            own.addresses.touch(ip)
-            self.addresses.touch(ip)
-        for network in window.networks:
-            own.networks.touch(network)
+        for place in window.places:
+            own.places.touch(place, float(old is None))
+            self.places.touch(place)
         self._fold_objects(window, own)
 
     def _fold_objects(self, window: Window, own: Profile) -> None:
@@ -249,11 +259,17 @@ def _key(event: Seen, hour: int) -> WindowKey | None:
     return None if event.ip is None else WindowKey("ip", event.ip, hour)
 
 
-def _learn(profile: Profile, window: Window, x: Floats, weight: float) -> None:
-    profile.meter.add(x, weight)
+def _learn(profile: Profile, window: Window, weight: float, judged: bool) -> None:
+    parts, wholes = window.parts()
+    profile.meter.add(window.logs(), weight)
     profile.windows += weight
     profile.hours[window.key.hour // HOUR % 24] += weight
     profile.weekends += weight * is_weekend(window.key.hour)
-    profile.new_addresses += weight * (window.new_address is not None)
-    profile.new_networks += weight * window.new_network
-    profile.unheard_addresses += weight * window.unheard
+    profile.shares = profile.shares + weight * parts / wholes
+    for pair in window.pairs:
+        profile.pairs.touch(pair, weight)
+    if judged:
+        profile.judged += weight
+        profile.new_places += weight * (window.new_address is not None)
+        profile.unheard_places += weight * window.unheard
+    profile.fade()

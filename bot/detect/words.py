@@ -6,6 +6,8 @@ from bot.detect.match import Burst
 from bot.detect.rules import CompiledRule
 from bot.times import say_duration
 
+PLURALS = {"ip": "addresses"}
+
 
 def reasons(rule: CompiledRule, burst: Burst) -> tuple[str, ...]:
     """Return what a person should read beside the rule's title: how much, in how long."""
@@ -13,7 +15,8 @@ def reasons(rule: CompiledRule, burst: Burst) -> tuple[str, ...]:
     events = "1 event" if burst.count == 1 else f"{burst.count:,} events"
     within = f" in {say_duration(span)}" if span else ""
     correlation = rule.correlation
-    if correlation is not None and correlation.kind == "value_count":
-        counted = " and ".join(dict.fromkeys(name for slot in correlation.slots for name in slot.counted))
-        return (f"{burst.distinct:,} different values of {counted}{within} ({events})",)
-    return (f"{events}{within}",)
+    if correlation is None or correlation.kind != "value_count":
+        return (f"{events}{within}",)
+    counted = " and ".join(dict.fromkeys(PLURALS.get(n, n + "s") for slot in correlation.slots for n in slot.counted))
+    more = "" if burst.count == burst.distinct else f" ({events})"
+    return (f"{burst.distinct:,} different {counted}{within}{more}",)

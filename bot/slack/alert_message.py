@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, timedelta, tzinfo
 
-from bot.model import AlertView, Event, Finding, Level, Rule
+from bot.model import AlertView, Event, Finding, Level
 from bot.slack import blocks
 from bot.slack.blocks import Block, Message, Piece, bold, code, faint
 from bot.slack.text import clean, cut
@@ -17,6 +17,7 @@ COLORS = ("#8b949e", "#2f81f7", "#d99a00", "#e8590c", "#c92a2a")  # by level
 OVER_COLOR = "#6e7781"
 OVER = ("resolved", "expired", "withdrawn")
 SHOWN_FINDINGS, SHOWN_EVIDENCE = 6, 3
+SHOWN_RUNBOOKS = 3
 SENTENCE_LENGTH = 280
 REPEAT = "Possible repeat: Slack did not say whether it took this message the first time."
 
@@ -98,12 +99,14 @@ def _details(view: AlertView, zone: tzinfo) -> Iterator[Block]:
     yield blocks.paragraph(*_facts(view, zone))
     if view.findings:
         yield blocks.paragraph(bold("Why this is unusual"))
-        yield blocks.bullets([_finding(view, found) for found in view.findings[:SHOWN_FINDINGS]])
+        yield blocks.bullets([_finding(view, place) for place in range(len(view.findings[:SHOWN_FINDINGS]))])
     if len(view.findings) > SHOWN_FINDINGS:
         yield blocks.small(f"and {len(view.findings) - SHOWN_FINDINGS} more findings")
     if view.evidence:
         yield blocks.paragraph(bold("Evidence"), faint(" (time in UTC)"))
         yield blocks.preformatted("\n".join(evidence_line(event) for event in view.evidence[:SHOWN_EVIDENCE]))
+    if runbooks := _runbooks(view):
+        yield blocks.paragraph(*runbooks)
     yield blocks.paragraph(*state_pieces(view))
     yield blocks.small(*_footer(view))
 
@@ -147,21 +150,23 @@ def _where(view: AlertView) -> list[Piece]:
     return [piece for piece in pieces if piece != ""] or [faint("no address in the log")]
 
 
-def _finding(view: AlertView, found: Finding) -> list[Piece]:
-    """Return one finding: its rule, its reasons, what the rule looks for, where to read on."""
+def _finding(view: AlertView, place: int) -> list[Piece]:
+    """Return one finding: its rule and its reasons; of the first also what the rule looks for."""
+    found = view.findings[place]
     rule = view.rules.get(found.rule_id)
     reasons = "; ".join(clean(reason, 160).rstrip(".") for reason in found.reasons[:4]) or _how_much(found)
     pieces: list[Piece] = [bold(clean(found.title, 100)), f" ({found.level.name}): {reasons}."]
-    return pieces + (_about(rule) if rule else [])
-
-
-def _about(rule: Rule) -> list[Piece]:
-    pieces: list[Piece] = []
-    if rule.description:
+    if place == 0 and rule and rule.description:
         pieces += ["\n", faint(clean(rule.description, 220))]
-    if rule.runbook:
-        pieces += ["\n", blocks.link(clean(rule.runbook, 200), "Runbook")]
     return pieces
+
+
+def _runbooks(view: AlertView) -> list[Piece]:
+    """Return where to read on, the worst finding's first, each once."""
+    rules = (view.rules.get(found.rule_id) for found in view.findings)
+    targets = list(dict.fromkeys(clean(rule.runbook, 200) for rule in rules if rule and rule.runbook))[:SHOWN_RUNBOOKS]
+    links = [piece for target in targets for piece in (", ", blocks.link(target))]
+    return [bold("What to do"), "  ", *links[1:]] if targets else []
 
 
 def _footer(view: AlertView) -> list[str]:
@@ -202,7 +207,9 @@ def _fact(view: AlertView, name: str) -> str | float | bool | None:
 def _plain(view: AlertView, zone: tzinfo, spoken: str) -> str:
     """Return the message as lines of text, for the day on which Slack refuses its blocks."""
     facts = "".join(map(blocks.bare, _facts(view, zone)))
-    findings = [f"- {''.join(map(blocks.bare, _finding(view, found)))}" for found in view.findings[:SHOWN_FINDINGS]]
+    findings = [
+        f"- {''.join(map(blocks.bare, _finding(view, place)))}" for place in range(len(view.findings[:SHOWN_FINDINGS]))
+    ]
     evidence = [evidence_line(event) for event in view.evidence[:SHOWN_EVIDENCE]]
     state = "".join(map(blocks.bare, state_pieces(view)))
     return "\n".join((spoken, facts, *findings, *evidence, f"{view.alert.name}: {state}"))

@@ -107,9 +107,9 @@ def person(user_id: str) -> RichTextElement:
     return RichTextUser(user_id) if _USER.match(user_id) else RichText(user_id)
 
 
-def link(target: str, text: str) -> RichTextElement:
-    """Return a link where the target is a web address, else its text and the target side by side."""
-    return RichTextLink(target, text=text) if _WEB.match(target) else RichText(f"{text}: {target}")
+def link(target: str) -> RichTextElement:
+    """Return a link where the target is a web address, else its text."""
+    return RichTextLink(target, text=target) if _WEB.match(target) else RichText(target)
 
 
 def mentions(sentence: str) -> list[Piece]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from bot.model import Alert, AlertView, Entity, Finding, Level, Rule
+from bot.model import FOREST, Alert, AlertView, Entity, Finding, Level, Rule
 from bot.store import journal, outbox
 from bot.store.schema import Store
 from bot.store.search import events_by_id
@@ -170,7 +170,7 @@ def view(store: Store, alert_id: int, now: int) -> AlertView | None:
     if found is None:
         return None
     mine = findings(store, "alert = ? AND state IN ('open', 'removed') AND hidden IN ('', 'history')", (alert_id,))
-    mine.sort(key=lambda finding: (-finding.level, -finding.last))
+    mine.sort(key=lambda finding: (-finding.level, finding.rule_id == FOREST, -finding.count, finding.first))
     evidence = dict.fromkeys(number for finding in mine for number in finding.evidence)
     events = events_by_id(store, tuple(evidence)[:3], with_facts=("actor_kind", "network_new_for_actor"))
     late_by = store.value("SELECT late_by FROM alerts WHERE id = ?", (alert_id,))
