@@ -16,6 +16,7 @@ from bot.fields import FactSettings
 from bot.pipeline import Pipeline
 from bot.poll.client import Portal
 from bot.poll.run import TypeReader
+from bot.rule_changes import record
 from bot.rulebook import Rulebook
 from bot.settings import Settings
 from bot.store import outbox
@@ -37,6 +38,14 @@ class App:
     book: Rulebook
     facts: FactSettings
     pipeline: Pipeline
+
+    def put_in_force(self, book: Rulebook) -> None:
+        """Let the next pass run by these rules, and facts and forest by their settings."""
+        if book.sensitive != self.book.sensitive:
+            self.facts = self.settings.fact_settings(book.sensitive)
+        if book.forest != self.book.forest or book.sensitive != self.book.sensitive:
+            self.pipeline.use(self.facts, ForestWatch(self.store, self.facts, book.forest))
+        self.book = book
 
     @property
     def channels(self) -> Channels:
@@ -90,10 +99,15 @@ def opened(path: Path, *, create: bool = False) -> Iterator[Store]:
 
 def build(settings: Settings, store: Store) -> App:
     """Put the parts together. Broken rule files run the last good set, and the ops channel is told."""
-    book, broken = rulebook.in_force(store, settings.rules, now())
+    before = rulebook.last_good(store)
+    book, broken = rulebook.in_force(store, settings.rules)
+    facts = settings.fact_settings(book.sensitive)
     if broken is not None:
         outbox.put(store, "ops", now(), body=f"The rule files are broken; the last good set is in force.\n{broken}")
-    facts = settings.fact_settings(book.sensitive)
+    elif before is not None:
+        record(store, before, book, facts, now())
+    else:
+        rulebook.keep(store, book, now())
     app = App(settings, store, book, facts, Pipeline(store, facts, lambda: app.book, now))
     app.pipeline.forest = ForestWatch(store, facts, book.forest)
     return app

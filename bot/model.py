@@ -123,7 +123,7 @@ class Finding:
 
 
 EntityKind = Literal["actor", "ip", "unknown", "workspace"]
-AlertState = Literal["open", "acknowledged", "resolved", "expired", "withdrawn"]
+AlertState = Literal["open", "acknowledged", "resolved", "removed"]  # removed: its rule is no more
 
 
 @dataclass(frozen=True)

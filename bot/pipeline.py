@@ -74,6 +74,11 @@ class Pipeline:
     def __post_init__(self) -> None:
         self._detector = Detector(self.store, self.facts)
 
+    def use(self, settings: FactSettings, forest: ForestWatch) -> None:
+        """Go on with other settings from the next pass on."""
+        self.facts, self.forest = settings, forest
+        self._detector = Detector(self.store, settings)
+
     # -- polling -----------------------------------------------------------------------------------------------
     def poll(
         self, portal: Portal, *, overlap: int, backfill: int, types: poll_run.TypeReader | None = None,

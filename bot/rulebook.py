@@ -113,8 +113,8 @@ def last_good(store: Store) -> Rulebook | None:
     return None if text is None else check(json.loads(text))
 
 
-def in_force(store: Store, path: Path, now: int) -> tuple[Rulebook, RuleError | None]:
-    """Return the rules to run with: the files where they are good, else the last good set with what is wrong.
+def in_force(store: Store, path: Path) -> tuple[Rulebook, RuleError | None]:
+    """Return the rules to run with: the files where they are good, else the last good set, and what is wrong.
 
     Raises RuleError where the files are broken and there never was a good set.
     """
@@ -126,5 +126,4 @@ def in_force(store: Store, path: Path, now: int) -> tuple[Rulebook, RuleError | 
             raise
         store.set_meta("rules_state", f"the last good set is in force, the files are broken: {error.problems[0]}")
         return before, error
-    keep(store, book, now)
     return book, None

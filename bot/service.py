@@ -13,6 +13,7 @@ import structlog
 from bot.alert.outbox import Postman
 from bot.app import App, now, writing
 from bot.errors import AccessError, ApiError
+from bot.live_rules import LiveRules
 from bot.poll.client import Portal
 from bot.schedule import Job, Schedule
 from bot.serving import Serving
@@ -46,11 +47,14 @@ class Service:
             [Job("poll", app.settings.poll_seconds, self.poll), Job("outbox", OUTBOX_SECONDS, self.post)]
         )
         self.slack.poke = lambda: self.schedule.run_now("outbox")
+        self._stopping = threading.Event()
+        self._rules = threading.Thread(target=LiveRules(app).watch, args=(self._stopping,), name="rules", daemon=True)
 
     def start(self) -> None:
         """Settle what an earlier process left half done, then begin."""
         self.postman.recover()
         self.schedule.start()
+        self._rules.start()
 
     def poll(self) -> None:
         """Run one pass, unless the portal wants to be left alone."""
@@ -79,7 +83,9 @@ class Service:
 
     def stop(self) -> None:
         """Stop taking new work, finish what is under way, send what is ready."""
+        self._stopping.set()
         self.schedule.stop(STOP_SECONDS)
+        self._rules.join(1)
         self.slack.close()
         self.portal.close()
 

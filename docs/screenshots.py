@@ -23,13 +23,16 @@ WAIT = 90_000  # ms for an alert to appear
 def main() -> None:
     """Write every picture anew."""
     PICTURES.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder, running(load(), 0, Path(folder) / "demo.db", fast=True) as demo:
-        with sync_playwright() as play:
-            browser = play.chromium.launch(executable_path="/usr/bin/chromium", args=list(FLAGS))
-            page = browser.new_page(viewport={"width": 1180, "height": 900})
-            page.goto(demo.url)
-            console(page)
-            browser.close()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running(load(), 0, Path(folder) / "demo.db", fast=True) as demo,
+        sync_playwright() as play,
+    ):
+        browser = play.chromium.launch(executable_path="/usr/bin/chromium", args=list(FLAGS))
+        page = browser.new_page(viewport={"width": 1180, "height": 900})
+        page.goto(demo.url)
+        console(page)
+        browser.close()
 
 
 def console(page: Page) -> None:

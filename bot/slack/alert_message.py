@@ -15,7 +15,7 @@ EVENT_TYPE = "audit_bot_alert"  # of the message's metadata, by which it is foun
 ACKNOWLEDGE, RESOLVE = "alert_acknowledge", "alert_resolve"
 COLORS = ("#8b949e", "#2f81f7", "#d99a00", "#e8590c", "#c92a2a")  # by level
 OVER_COLOR = "#6e7781"
-OVER = ("resolved", "expired", "withdrawn")
+OVER = ("resolved", "removed")
 SHOWN_FINDINGS, SHOWN_EVIDENCE = 6, 3
 SHOWN_RUNBOOKS = 3
 SENTENCE_LENGTH = 280
@@ -85,14 +85,13 @@ def state_pieces(view: AlertView) -> list[Piece]:
     alert = view.alert
     if alert.state == "open":
         return [bold("Open"), f" since {say_time(alert.opened)}: nobody has it yet."]
-    words = {"acknowledged": "Acknowledged", "resolved": "Resolved", "expired": "Expired", "withdrawn": "Withdrawn"}
+    words = {"acknowledged": "Acknowledged", "resolved": "Resolved", "removed": "Closed"}
     pieces: list[Piece] = [bold(words[alert.state])]
     if alert.owner:
         pieces += [" by ", blocks.person(clean(alert.owner))]
     if alert.owned_at is not None:
         pieces.append(f" at {say_time(alert.owned_at)}")
-    endings = {"expired": ": nothing new came for long.", "withdrawn": ": what was found no longer holds."}
-    return [*pieces, endings.get(alert.state, ".")]
+    return [*pieces, ": its rule was removed." if alert.state == "removed" else "."]
 
 
 def _details(view: AlertView, zone: tzinfo) -> Iterator[Block]:

@@ -16,7 +16,7 @@ _FINDING = "id, rule, title, level, grp, first, last, count, actor, ip, evidence
 _ALERT = (
     "id, entity_kind, entity, level, points, state, decision, opened, first, last, events, owner, owned_at, channel, ts"
 )
-OVER = ("resolved", "expired", "withdrawn")  # states in which nobody needs to do anything any more
+OVER = ("resolved", "removed")  # states in which nobody needs to do anything any more
 
 
 @dataclass(frozen=True)
@@ -175,6 +175,36 @@ def view(store: Store, alert_id: int, now: int) -> AlertView | None:
     events = events_by_id(store, tuple(evidence)[:3], with_facts=("actor_kind", "network_new_for_actor"))
     late_by = store.value("SELECT late_by FROM alerts WHERE id = ?", (alert_id,))
     return AlertView(found, tuple(mine), rule_texts(store), events, late_by)
+
+
+def close_removed(store: Store, rule_ids: Iterable[str], now: int) -> list[int]:
+    """Close the findings of rules that are no more, and the alerts that had no others; return those alerts."""
+    marks = json.dumps(list(rule_ids))
+    gone = "rule IN (SELECT value FROM json_each(:rules))"
+    with store.write() as connection:
+        touched = [
+            row[0]
+            for row in connection.execute(
+                f"SELECT DISTINCT alert FROM findings WHERE state = 'open' AND alert IS NOT NULL AND {gone}",
+                {"rules": marks},
+            )
+        ]
+        connection.execute(
+            f"UPDATE findings SET state = 'removed', updated = :now WHERE state = 'open' AND {gone}",
+            {"rules": marks, "now": now},
+        )
+        closed = []
+        for alert_id in touched:
+            changed = connection.execute(
+                "UPDATE alerts SET state = 'removed', owned_at = ? WHERE id = ? AND state IN ('open', 'acknowledged')"
+                " AND NOT EXISTS (SELECT 1 FROM findings f WHERE f.alert = alerts.id AND f.state = 'open')",
+                (now, alert_id),
+            ).rowcount
+            if changed:
+                closed.append(alert_id)
+                journal.write(store, now, "bot", "removed", {"alert": alert_id})
+                outbox.put_update(store, alert_id, now, at_once=True)
+    return closed
 
 
 def remember_rules(store: Store, rules: Iterable[Rule]) -> None:

@@ -1,0 +1,67 @@
+"""The docs are held true: every command, setting, rule of the house that a program can check."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from bot.cli import cli
+from bot.settings import Settings
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+
+
+def commands() -> list[str]:
+    names = [command.name or command.callback.__name__ for command in cli.registered_commands if command.callback]
+    return names + [str(group.name) for group in cli.registered_groups]
+
+
+@pytest.mark.parametrize("name", commands())
+def test_every_command_stands_in_the_readme(name: str) -> None:
+    """In the table of commands, by the name that is typed."""
+    table = README.split("## Commands")[1]
+    assert re.search(rf"`(audit-bot )?{re.escape(name)}\b", table)
+
+
+@pytest.mark.parametrize("name", [str(field.alias) for field in Settings.model_fields.values()])
+def test_every_setting_stands_in_the_readme(name: str) -> None:
+    """With its default, in the table of settings."""
+    assert f"| `{name}` |" in README
+
+
+def test_the_readme_names_no_setting_that_is_not_there() -> None:
+    """A setting that was removed must go from the page too."""
+    named = set(re.findall(r"\b(?:AUDIT_BOT|CORTEX|SLACK)_[A-Z_]+\b", README))
+    assert named <= {str(field.alias) for field in Settings.model_fields.values()}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    """A dead link at 3 a.m. helps nobody."""
+    for target in re.findall(r"\]\(([^)#\s]+)", page.read_text()):
+        if not re.match(r"[a-z]+:", target):
+            assert (page.parent / target).exists(), target
+
+
+def test_the_rule_in_the_readme_works(tmp_path: Path) -> None:
+    """It is copied by people who are in a hurry."""
+    from bot.detect.rule_tests import run_tests
+    from bot.detect.sigma import load_rules
+
+    text = README.split("```yaml\n")[1].split("```")[0]
+    outcomes = list(run_tests(load_rules({"readme.yml": text}).rules))
+    assert outcomes
+    assert all(outcome.passed for outcome in outcomes)
+
+
+def test_the_lock_pins_with_hashes_and_names_no_address() -> None:
+    """What is installed is what was tested."""
+    lock = (ROOT / "requirements.lock").read_text()
+    assert "://" not in lock
+    pins = re.findall(r"^(\S+)==(\S+).*\\$", lock, re.MULTILINE)
+    assert len(pins) > 80
+    assert lock.count("--hash=sha256:") >= len(pins)

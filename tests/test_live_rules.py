@@ -1,0 +1,166 @@
+"""Rules edited while the service runs."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from bot import app as app_module
+from bot.app import App, build
+from bot.live_rules import LiveRules
+from bot.rule_changes import compare
+from bot.rulebook import check
+from bot.settings import load
+from bot.store import alerts, journal
+from bot.store.schema import Store
+from bot.times import DAY, MINUTE
+from tests.conftest import add, record
+
+RULE = """title: Deletion of a team
+id: 00000000-0000-4000-8000-00000000000{n}
+status: stable
+level: high
+description: A team was deleted.
+logsource: {{product: cortex, service: audit}}
+detection: {{it: {{action: DELETE, type: {type}}}, condition: it}}
+tests: [{{name: one, events: [{{at: 0s, action: DELETE, type: {type}}}], fires: 1}}]
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / "team.yml").write_text(RULE.format(n=1, type="TEAM"))
+    return tmp_path / "rules"
+
+
+@pytest.fixture
+def app(folder: Path, store: Store) -> App:
+    return build(load(AUDIT_BOT_RULES=folder, AUDIT_BOT_DB=store.path), store)
+
+
+def told(store: Store) -> list[str]:
+    return [row[0] for row in store.rows("SELECT body FROM outbox WHERE kind = 'ops' ORDER BY id")]
+
+
+def titles(app: App) -> list[str]:
+    return [rule.rule.title for rule in app.book.rules.rules]
+
+
+def test_a_good_edit_takes_effect_and_is_announced_with_what_it_would_have_done(
+    app: App, folder: Path, store: Store
+) -> None:
+    """Added and changed lines, and the back-test over 7 and 30 days."""
+    now = app_module.now()
+    add(store, [record(now - days * DAY, "DELETE", object_=f"s{days}") for days in (2, 5, 20)])
+    (folder / "service.yml").write_text(RULE.format(n=2, type="SERVICE").replace("Deletion of a team", "Deletions"))
+    LiveRules(app).reload()
+    assert sorted(titles(app)) == ["Deletion of a team", "Deletions"]
+    [text] = told(store)
+    assert "Added: Deletions." in text
+    assert "2 bursts of 1 in 7 days; 3 bursts of 1 in 30 days; most by ann@corp.example (3)" in text
+    (folder / "team.yml").write_text(RULE.format(n=1, type="TEAM").replace("level: high", "level: low"))
+    LiveRules(app).reload()
+    assert "- level: high" in told(store)[1]
+    assert "+ level: low" in told(store)[1]
+    assert [entry["what"] for entry in journal.entries(store)] == ["rules", "rules"]
+
+
+def test_a_bad_edit_changes_nothing_and_is_told_once_with_file_and_line(app: App, folder: Path, store: Store) -> None:
+    """A half-written file must not blind the bot."""
+    live = LiveRules(app)
+    (folder / "team.yml").write_text(RULE.format(n=1, type="TEAM").replace("action:", "actoin:"))
+    live.reload()
+    live.reload()
+    [text] = told(store)
+    assert "team.yml:" in text
+    assert "did you mean action?" in text
+    assert titles(app) == ["Deletion of a team"]
+    (folder / "team.yml").write_text(RULE.format(n=1, type="TEAM"))
+    live.reload()
+    assert len(told(store)) == 1
+    assert "broken" not in str(store.meta("rules_state"))
+
+
+def test_a_deleted_file_never_leaves_no_rules(app: App, folder: Path, store: Store) -> None:
+    """The last good set stays; the loss is told."""
+    (folder / "team.yml").unlink()
+    LiveRules(app).reload()
+    assert titles(app) == ["Deletion of a team"]
+    assert told(store)
+
+
+def test_a_removed_rule_closes_its_open_alerts(app: App, folder: Path, store: Store) -> None:
+    """An alert that nobody can explain any more is closed, and says why."""
+    now = app_module.now()
+    store.set_meta("live_since", "0")
+    from bot.pipeline import Report
+
+    app.pipeline.take([record(now - MINUTE, "DELETE", type_="TEAM")], Report(), history=False)
+    [one] = alerts.listing(store)
+    assert one.state == "open"
+    (folder / "service.yml").write_text(RULE.format(n=2, type="SERVICE"))
+    (folder / "team.yml").unlink()
+    LiveRules(app).reload()
+    [one] = alerts.listing(store)
+    assert one.state == "removed"
+    assert "Removed: Deletion of a team." in told(store)[0]
+
+
+def test_an_edit_made_while_the_service_was_down_is_announced_at_the_next_start(
+    app: App, folder: Path, store: Store
+) -> None:
+    """Nobody weakens a rule unseen by stopping the bot first."""
+    (folder / "team.yml").write_text(RULE.format(n=1, type="TEAM").replace("level: high", "level: low"))
+    build(app.settings, store)
+    assert "Changed: Deletion of a team" in told(store)[0]
+    build(app.settings, store)
+    assert len(told(store)) == 1
+
+
+def test_comments_and_other_files_are_no_change() -> None:
+    """What means the same is not announced."""
+    text = RULE.format(n=1, type="TEAM")
+    before, after = check({"a.yml": text}), check({"b.yml": "# why\n" + text + "\n\n"})
+    assert compare(before, after).nothing
+
+
+def test_a_rule_that_counts_a_changed_one_is_looked_at_too() -> None:
+    """The threshold stayed, what it counts did not."""
+    counts = (
+        RULE.format(n=1, type="TEAM").replace("title:", "name: base\ntitle:")
+        + """---
+title: Many
+id: 00000000-0000-4000-8000-000000000003
+status: stable
+level: high
+description: Many.
+correlation: {type: event_count, rules: [base], group-by: [actor], timespan: 1h, condition: {gte: 3}}
+"""
+    )
+    before, after = check({"a.yml": counts}), check({"a.yml": counts.replace("type: TEAM", "type: SERVICE")})
+    changes = compare(before, after)
+    assert list(changes.changed) == ["00000000-0000-4000-8000-000000000001"]
+    assert [rule.rule.title for rule in changes.indirect] == ["Many"]
+
+
+def test_the_files_are_watched(app: App, folder: Path, store: Store) -> None:
+    """A good edit takes effect within 2 s."""
+    stop = threading.Event()
+    watcher = threading.Thread(target=LiveRules(app).watch, args=(stop,))
+    watcher.start()
+    try:
+        time.sleep(0.5)
+        (folder / "service.yml").write_text(RULE.format(n=2, type="SERVICE"))
+        written = time.monotonic()
+        while len(titles(app)) < 2 and time.monotonic() - written < 10:
+            time.sleep(0.02)
+        assert len(titles(app)) == 2
+        assert time.monotonic() - written < 2
+    finally:
+        stop.set()
+        watcher.join(10)
+    assert not watcher.is_alive()

@@ -1,0 +1,153 @@
+"""The service as a whole: both stand-ins, the real Bolt app, a process of its own, a polite end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from bot import demo, schedule
+from bot.errors import AuditBotError
+from bot.sandbox import cortex
+from bot.sandbox.slack import fake_slack
+from bot.sandbox.slack_state import ALERTS, GROUP, TOKEN
+from bot.schedule import Job, Schedule
+from bot.serving import serve
+from bot.settings import load
+from bot.times import DAY, MINUTE
+from tests.conftest import raw
+
+SECRET = "a-signing-secret"
+
+
+def wait_for(what: str, seen: Callable[[], object], seconds: float = 60) -> None:
+    """Wait until a condition holds; say what was waited for where it never does."""
+    end = time.monotonic() + seconds
+    while not seen():
+        assert time.monotonic() < end, f"no {what} within {seconds} s"
+        time.sleep(0.05)
+
+
+def test_the_service_polls_alerts_answers_and_stops_when_told(tmp_path: Path) -> None:
+    """In HTTP mode: an attack becomes a message, a click is answered, SIGTERM ends it within 8 s."""
+
+    def clock() -> int:
+        return time.time_ns() // 1000
+
+    source = cortex.Source()
+    for hour in range(48):
+        source.add(raw(clock() - 2 * DAY + hour * 60 * MINUTE))
+    page, slack = fake_slack("", SECRET, clock)
+    with serve(cortex.app(source, clock, "key")) as portal, serve(page) as console, serve(_nothing) as spare:
+        port = spare.port
+        spare.stop()
+        slack.requests.events_url = f"http://127.0.0.1:{port}/slack/events"
+        environment = {
+            "PATH": os.environ["PATH"], "CORTEX_API_KEY": "key", "CORTEX_BASE_URL": portal.url, "PORT": str(port),
+            "SLACK_BOT_TOKEN": TOKEN, "SLACK_SIGNING_SECRET": SECRET, "SLACK_API_URL": console.url + "/api/",
+            "AUDIT_BOT_CHANNEL": ALERTS, "AUDIT_BOT_ALLOWED": GROUP, "AUDIT_BOT_DB": str(tmp_path / "audit.db"),
+            "AUDIT_BOT_POLL_SECONDS": "1",
+        }  # fmt: skip
+        for name in ("HOME", "COVERAGE_PROCESS_START"):
+            if name in os.environ:
+                environment[name] = os.environ[name]
+        log = (tmp_path / "log.txt").open("w+")
+        with subprocess.Popen([sys.executable, "-m", "bot", "run"], env=environment, stderr=log) as process:
+            try:
+                wait_for("history notice", lambda: slack.messages(ALERTS))
+                for number in range(12):
+                    source.add(raw(clock(), "DELETE", "eve@corp.example", object_=f"svc-{number}"))
+                wait_for("alert", lambda: len(slack.messages(ALERTS)) > 1)
+                assert "eve@corp.example" in str(slack.messages(ALERTS)[-1])
+                assert httpx.get(f"http://127.0.0.1:{port}/healthz", trust_env=False).status_code == 200
+                began = time.monotonic()
+                process.send_signal(signal.SIGTERM)
+                assert process.wait(8) == 0
+                assert time.monotonic() - began < 8
+            finally:
+                process.kill()
+        log.seek(0)
+        text = log.read()
+        log.close()
+        assert "Traceback" not in text
+        assert SECRET not in text
+        assert TOKEN not in text
+
+
+async def _nothing(scope: object, receive: object, send: object) -> None:
+    """Serve nothing: only its port is wanted."""
+
+
+def test_the_demo_shows_an_attack_within_a_minute(tmp_path: Path) -> None:
+    """Two commands on a fresh machine: this is the first one."""
+    with demo.running(load(), 0, tmp_path / "demo.db", fast=True) as shown:
+        began = time.monotonic()
+        wait_for(
+            "alert about the stolen key", lambda: any("ci-terraform" in str(m) for m in shown.slack.messages(ALERTS))
+        )
+        assert time.monotonic() - began < 60
+        assert not shown.slack.recorded.refused
+
+
+def test_a_job_that_fails_is_run_again_and_stops_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever a pass raises, the next one comes."""
+    runs = {"bad": 0, "good": 0}
+
+    def bad() -> None:
+        runs["bad"] += 1
+        raise ZeroDivisionError if runs["bad"] == 1 else AuditBotError("on purpose")
+
+    def good() -> None:
+        runs["good"] += 1
+
+    jobs = Schedule([Job("bad", 0.1, bad), Job("good", 0.1, good)])
+    jobs.start()
+    wait_for("three runs", lambda: min(runs.values()) >= 3, 20)
+    jobs.stop(2)
+    assert "ZeroDivisionError" in caplog.text
+    assert "on purpose" in caplog.text
+
+
+def test_a_job_never_runs_beside_itself_and_stopping_waits_for_it() -> None:
+    """A slow pass is not joined by a second one."""
+    inside, most = threading.Semaphore(1), []
+
+    def slow() -> None:
+        most.append(inside.acquire(blocking=False))
+        time.sleep(0.3)
+        inside.release()
+
+    jobs = Schedule([Job("slow", 0.05, slow)])
+    jobs.start()
+    threads = [threading.Thread(target=jobs.run_now, args=("slow",)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    jobs.stop(2)
+    assert all(most)
+    assert inside.acquire(blocking=False)
+
+
+def test_stopping_has_a_deadline() -> None:
+    """A job that hangs does not keep the process."""
+    release = threading.Event()
+
+    def stuck() -> None:
+        release.wait(20)
+
+    jobs = schedule.Schedule([Job("stuck", 60, stuck)])
+    jobs.start()
+    time.sleep(0.2)
+    began = time.monotonic()
+    jobs.stop(0.5)
+    assert time.monotonic() - began < 3
+    release.set()
