@@ -44,7 +44,7 @@ class Requests:
         """Let a user type a slash command; what comes back at once shows as an ephemeral message."""
         person = self.workspace.users[user]
         form = {
-            "command": command, "text": text, "user_id": user, "user_name": person.name, "team_id": person.team,
+            "command": command, "text": _as_sent(text), "user_id": user, "user_name": person.name, "team_id": person.team,
             "channel_id": channel, "channel_name": self.workspace.channels[channel].name, "api_app_id": APP,
             **self._handles(user, channel),
         }  # fmt: skip
@@ -122,3 +122,8 @@ def _button(message: Mapping[str, Any], action_id: str) -> Json:
             if element["action_id"] == action_id:
                 return {**element, "block_id": block.get("block_id")}
     raise SlackError("no_such_button", action_id)
+
+
+def _as_sent(text: str) -> str:
+    """Return what a person types as Slack hands it to an app."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

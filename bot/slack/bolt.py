@@ -23,7 +23,7 @@ from bot.slack.blocks import Message, payload
 from bot.slack.commands import COMMAND, Commands
 from bot.slack.guard import Asker, Cached, Guard, Person, Verdict, who_asks
 from bot.slack.sender import GUARD_SECONDS, Api, SlackDirectory, SlackSender, answer_privately, told_apart
-from bot.slack.text import clean
+from bot.slack.text import clean, typed
 from bot.store import journal
 from bot.store.schema import Store
 from bot.times import SECOND
@@ -166,7 +166,7 @@ class SlackApp(SlackSender):
             self._later(body, self._decide, body, context.get("person"))
 
     def _answer(self, body: dict[str, Any]) -> None:
-        self._respond(body, self._commands.answer(str(body["user_id"]), str(body.get("text") or "")))
+        self._respond(body, self._commands.answer(str(body["user_id"]), typed(str(body.get("text") or ""))))
 
     def _decide(self, body: dict[str, Any], person: Person | None) -> None:
         action, user = body["actions"][0], str(body["user"]["id"])

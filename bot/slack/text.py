@@ -44,6 +44,11 @@ def defuse(text: str) -> str:
     return _LINK.sub(_COLON, _EMOJI_CODE.sub(rf"{_COLON}\1{_COLON}", text))
 
 
+def typed(text: str) -> str:
+    """Return what a person typed after a command: Slack sends `&`, `<` and `>` as entities."""
+    return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+
+
 def _visible(text: str) -> str:
     """Drop what cannot be seen, and marks that pile up on one letter."""
     kept: list[str] = []
