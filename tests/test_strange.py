@@ -1,0 +1,102 @@
+"""The forest in the pipeline: strange hours become findings, and never stand in the way of events."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from bot.detect.forest_config import ForestConfig
+from bot.detect.strange import ForestWatch
+from bot.fields import FactSettings
+from bot.model import FOREST, Record
+from bot.pipeline import Pipeline, Report
+from bot.store import alerts
+from bot.store.schema import Store
+from bot.times import DAY, HOUR, MINUTE, SECOND
+from tests.conftest import START, record
+from tests.test_pipeline import Book
+
+WEEKS = 6
+NOW = START + WEEKS * 7 * DAY + 10 * HOUR  # a Monday evening
+
+
+def habits() -> list[Record]:
+    """Return six weeks of twelve people who update their own services in working hours."""
+    dice = random.Random(3)
+    found = []
+    for day in range(WEEKS * 7):
+        if day % 7 >= 5:
+            continue
+        for person in range(12):
+            for _ in range(dice.randrange(3, 8)):
+                at = START + day * DAY + dice.randrange(8 * 3600) * SECOND
+                thing = f"svc-{person}-{dice.randrange(6)}"
+                found.append(record(at, "UPDATE", f"p{person}@corp.example", f"192.0.2.{person}", thing))
+    return sorted(found, key=lambda one: one.time)
+
+
+def attack(count: int, first: int = 0) -> list[Record]:
+    return [
+        record(
+            NOW - 20 * MINUTE + i * SECOND,
+            "DELETE",
+            "p3@corp.example",
+            "203.0.113.66",
+            f"svc-{i % 12}-{i % 6}",
+            "API_KEY",
+        )
+        for i in range(first, first + count)
+    ]
+
+
+@pytest.fixture
+def pipeline(store: Store) -> Pipeline:
+    facts = FactSettings()
+    watch = ForestWatch(store, facts, ForestConfig())
+    made = Pipeline(store, facts, Book, lambda: NOW, watch)
+    made.take(habits(), Report(), history=True)
+    return made
+
+
+def test_a_strange_hour_becomes_a_finding_with_reasons_and_evidence(pipeline: Pipeline, store: Store) -> None:
+    """In words, with figures; the hour's own events as evidence."""
+    pipeline.take(attack(40), Report(), history=False)
+    [one] = alerts.findings(store, "rule = ?", (FOREST,))
+    assert one.group == {"actor": "p3@corp.example"}
+    assert (one.count, one.ip, len(one.evidence)) == (40, "203.0.113.66", 3)
+    assert len(one.reasons) == 3
+    assert any("203.0.113.66" in reason or "40" in reason for reason in one.reasons), one.reasons
+    assert [alert.entity.name for alert in alerts.listing(store)] == ["p3@corp.example"]
+    assert "fitted" in str(store.meta("forest"))
+
+
+def test_the_same_hour_grows_and_is_not_found_twice(pipeline: Pipeline, store: Store) -> None:
+    """Scored again as events come in; one finding an hour."""
+    pipeline.take(attack(20), Report(), history=False)
+    pipeline.take(attack(20, first=20), Report(), history=False)
+    [one] = alerts.findings(store, "rule = ?", (FOREST,))
+    assert one.count == 40
+
+
+def test_a_forest_that_raises_stops_neither_events_nor_rules(
+    pipeline: Pipeline, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pass is stored, the ops channel is told, and the forest begins anew."""
+    with monkeypatch.context() as broken:
+        broken.setattr("bot.detect.watcher.Watcher.observe", lambda *_: 1 / 0)
+        report = Report()
+        pipeline.take(attack(5), report, history=False)
+    assert report.events == 5
+    assert report.failed_rules == ["forest: ZeroDivisionError: division by zero"]
+    assert "forest" in store.rows("SELECT body FROM outbox WHERE kind = 'ops'")[0][0]
+    pipeline.take(attack(40, first=5), Report(), history=False)
+    assert alerts.findings(store, "rule = ?", (FOREST,))
+
+
+def test_with_little_history_the_forest_says_that_it_learns(store: Store) -> None:
+    """Rules only before two weeks, and until when."""
+    facts = FactSettings()
+    pipeline = Pipeline(store, facts, Book, lambda: START + DAY, ForestWatch(store, facts))
+    pipeline.take([record()], Report(), history=False)
+    assert "learning until 2026-" in str(store.meta("forest"))
