@@ -16,7 +16,7 @@ from bot.poll.records import to_json
 from bot.query import BEGIN, END, Query, parse_command, parse_query
 from bot.settings import Settings
 from bot.show import lines, plain, say, table
-from bot.store import alerts, events, gaps, search
+from bot.store import alerts, events, exceptions, gaps, search
 from bot.store.schema import Store
 from bot.store.status import status
 from bot.times import iso, say_duration
@@ -124,12 +124,15 @@ def list_alerts(settings: Settings, format_: str) -> None:
     """Print the alerts, the newest first."""
     with opened(settings.db) as store:
         rows = [_alert_row(store, one) for one in alerts.listing(store, limit=1000, posted_only=False)]
+        excepted = sum(one.findings for one in exceptions.listing(store, now(), include_ended=True))
     if format_ == "jsonl":
         lines(rows)
         return
     heads = ("alert", "level", "who", "last_event", "events", "points", "state", "decision", "titles")
     shown = [row | {"last_event": row["last_event"][:19].replace("T", " ")} for row in rows]
     _print(format_, heads, shown, "There are no alerts.")
+    if excepted:
+        say(f"\nHidden by exceptions: {excepted:,} findings; `audit-bot exceptions list --all` says by which.")
 
 
 def _alert_row(store: Store, one: Alert) -> dict[str, Any]:
@@ -199,7 +202,8 @@ def _explain_event(store: Store, number: int, facts: FactSettings) -> None:
     near = alerts.findings(store, "first <= ? AND last >= ? AND state = 'open'", (event.time, event.time))
     for finding in near:
         if all(getattr(event, name, None) == value for name, value in finding.group.items()):
-            say(f"\nPart of: {plain(finding.title)} (A{finding.alert_id})")
+            place = f"A{finding.alert_id}" if finding.alert_id is not None else finding.hidden
+            say(f"\nPart of: {plain(finding.title)} ({place})")
 
 
 def show_status(settings: Settings, format_: str) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bot.cli_exceptions import exceptions_cli
 from bot.cli_rules import rules_cli
 from bot.errors import ApiError, AuditBotError, QueryError
 
@@ -23,6 +24,7 @@ cli = typer.Typer(
     " README.md lists them.",
 )  # fmt: skip
 cli.add_typer(rules_cli, name="rules")
+cli.add_typer(exceptions_cli, name="exceptions")
 
 Db = Annotated[Path | None, typer.Option("--db", help="The database file (AUDIT_BOT_DB).", show_default=False)]
 Rules = Annotated[
@@ -139,15 +141,24 @@ def backtest(
     ] = None,
     since: Since = None,
     until: Until = None,
+    compare: Annotated[
+        Path | None,
+        typer.Option(help="An edited rule file or folder: show what it would add and take away.", exists=True),
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(help="A PNG file to draw a timeline of the bursts into.")] = None,
     format_: Format = "table",
     db: Db = None,
     rules: Rules = None,
 ) -> None:
     """Show what the rule files would have found in the stored history. Changes nothing."""
     from bot.backtest import backtest as run
+    from bot.what_if import what_if
 
     _choose(format_, "table", "jsonl")
-    run(settings(db, rules), rule_ids or [], since, until, format_)
+    if compare is None:
+        run(settings(db, rules), rule_ids or [], since, until, format_, plot)
+    else:
+        what_if(settings(db, rules), compare, rule_ids or [], since, until, format_, plot)
 
 
 @cli.command()
@@ -291,11 +302,6 @@ def _later(name: str, what: str, help_: str) -> None:
         sys.exit(2)
 
 
-_later(
-    "exceptions",
-    "approved exceptions come with a later version; a Sigma filter in rules/ does it today.",
-    "List, add and remove approved exceptions (not there yet).",
-)
 _later(
     "doctor",
     "look at `audit-bot status` and `audit-bot rules check`.",

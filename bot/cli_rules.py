@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # heavy modules are imported by the commands that need them, 
     from bot.detect.rule_tests import Outcome
     from bot.detect.rules import CompiledRule
     from bot.errors import Problem
+    from bot.rule_stats import RuleStats
     from bot.rulebook import Rulebook
     from bot.settings import Settings
 
@@ -28,6 +29,14 @@ What = Annotated[
     typer.Argument(metavar="[PATH]", help="A file or a folder; without it, the whole --rules folder.", exists=True),
 ]
 
+
+# Of `rules list`: what comes from the database, and the columns of the table with what each shows.
+LIST_COUNTS = ("findings_7d", "findings_30d", "alerts_30d", "right", "wrong", "precision", "noisy", "never_fired")
+LIST_HEADS = {
+    "level": "level", "status": "status", "title": "title", "7 days": "findings_7d", "30 days": "findings_30d",
+    "alerts": "alerts_30d", "right": "right", "wrong": "wrong", "precision": "precision", "cost ms": "cost_ms",
+    "last fired": "last_fired", "": "marks", "id": "id",
+}  # fmt: skip
 
 LevelName = Literal["informational", "low", "medium", "high", "critical"]
 Kind = Literal["plain", "count", "distinct"]
@@ -79,11 +88,15 @@ def run_the_tests(path: What = None, db: Db = None, rules: Rules = None) -> None
 
 @rules_cli.command("list")
 def list_(
+    cost: Annotated[bool, typer.Option("--cost", help="Measure each rule over the last 7 days of the log.")] = False,
     format_: Annotated[str, typer.Option("--format", help="`table` for people, `jsonl` for programs.")] = "table",
     db: Db = None,
     rules: Rules = None,
 ) -> None:
-    """List the rules that report, with their findings of the last 7 and 30 days where there is a database."""
+    """List the rules in force; where there is a database, with what they found and what people thought of it.
+
+    "noisy" marks more than 3 alerts a week (of a shadow rule: findings), "never fired" what never found anything.
+    """
     from bot.show import lines, table
 
     if format_ not in ("table", "jsonl"):
@@ -94,17 +107,14 @@ def list_(
         from bot.errors import RuleError
 
         raise RuleError(tuple(problems))
-    week, month = _findings(settings, 7), _findings(settings, 30)
-    rows = [
-        _list_row(rule, week, month, read)
-        for rule in sorted(book.reporting, key=lambda rule: (-rule.rule.level, rule.rule.title))
-    ]
+    known, taken = _records(settings, book, cost=cost)
+    shown = sorted(book.reporting, key=lambda rule: (-rule.rule.level, rule.rule.title, rule.id))
+    rows = [_list_row(rule, known.get(rule.id), taken.get(rule.id), read) for rule in shown]
     if format_ == "jsonl":
         lines(rows)
     else:
-        heads = ("level", "status", "title", "7 days", "30 days", "id", "file")
-        shown = ("level", "status", "title", "findings_7d", "findings_30d", "id", "file")
-        table(heads, [[row[name] for name in shown] for row in rows], empty="There are no rules.")
+        heads = [head for head in LIST_HEADS if cost or head != "cost ms"]
+        table(heads, [[_list_cell(row, LIST_HEADS[head]) for head in heads] for row in rows], empty="No rules.")
 
 
 @rules_cli.command()
@@ -240,37 +250,46 @@ def _say_failure(outcome: Outcome, read: _Read) -> Iterator[str]:
     yield from (f"    {line}" for line in outcome.explanation)
 
 
-def _list_row(
-    rule: CompiledRule, week: dict[str, int] | None, month: dict[str, int] | None, read: _Read
-) -> dict[str, Any]:
+def _list_row(rule: CompiledRule, stats: RuleStats | None, cost: float | None, read: _Read) -> dict[str, Any]:
+    from bot.times import iso
+
     one = rule.rule
+    fired = None if stats is None else stats.last_fired
     return {
         "id": one.id,
         "level": one.level.name,
         "status": one.status,
         "title": one.title,
-        "file": _shown(read, one.file),
+        "file": _shown(read, one.file) if one.file else "",
         "line": one.line,
         "tests": len(rule.tests),
-        "findings_7d": None if week is None else week.get(one.id, 0),
-        "findings_30d": None if month is None else month.get(one.id, 0),
+        **{name: None if stats is None else getattr(stats, name) for name in LIST_COUNTS},
+        "cost_ms": None if cost is None else round(cost, 3),
+        "last_fired": None if fired is None else iso(fired),
     }
 
 
-def _findings(settings: Settings, days: int) -> dict[str, int] | None:
-    """Return the number of findings of each rule in the last days, None where there is no database."""
+def _list_cell(row: dict[str, Any], name: str) -> Any:
+    """Return what people are shown of a row."""
+    if name == "marks":
+        return ", ".join(mark for mark in ("noisy", "never fired") if row[mark.replace(" ", "_")])
+    value = row[name]
+    if name == "precision" and value is not None:
+        return f"{value:.0%}"
+    return value[:10] if name == "last_fired" and value is not None else value
+
+
+def _records(settings: Settings, book: Rulebook, *, cost: bool) -> tuple[dict[str, RuleStats], dict[str, float]]:
+    """Return what the database knows of each rule and, where asked for, what each costs; nothing without one."""
     from bot.app import now, opened
-    from bot.times import DAY
+    from bot.rule_stats import costs, stats
 
     if not settings.db.exists():
-        return None
+        return {}, {}
     with opened(settings.db) as store:
-        return dict(
-            store.rows(
-                "SELECT rule, count(*) FROM findings WHERE state = 'open' AND last >= ? GROUP BY rule",
-                (now() - days * DAY,),
-            )
-        )
+        known = stats(store, book.reporting, now())
+        facts = settings.fact_settings(book.sensitive)
+        return known, costs(store, facts, book.reporting, now) if cost else {}
 
 
 def _write_new(target: Path, text: str) -> None:

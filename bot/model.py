@@ -67,6 +67,10 @@ class Event:
 
 Status = Literal["stable", "test", "experimental", "deprecated", "unsupported"]
 FOREST = "forest"  # the rule id of the forest's findings
+SILENCE, TAMPERING = ABOUT_THE_LOG = (  # rule ids of the findings about the log itself
+    "ae41f15e-efd5-46f0-ae4e-7cef10c8f017",
+    "8df09d7d-4238-43d4-8f5d-35c18f0b86ee",
+)
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,7 @@ class Rule:
         return self.status == "experimental"
 
 
+EXCEPTION = "exception "  # begins the name of an exception, as `Finding.hidden` has it: exception 3
 FindingState = Literal["open", "withdrawn", "merged", "removed"]
 
 
@@ -120,6 +125,11 @@ class Finding:
     state: FindingState = "open"
     hidden: str = ""
     alert_id: int | None = None
+
+    @property
+    def excepted(self) -> bool:
+        """Whether an exception hides it; `hidden` names that one."""
+        return self.hidden.startswith(EXCEPTION)
 
 
 EntityKind = Literal["actor", "ip", "unknown", "workspace"]

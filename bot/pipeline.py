@@ -10,6 +10,7 @@ from typing import Protocol
 
 from bot.alert import run as alert_run
 from bot.alert.routing import Routing
+from bot.detect.log_watch import LogWatch
 from bot.detect.rules import CompiledRule
 from bot.detect.run import Detector
 from bot.detect.run import Report as Detected
@@ -27,7 +28,6 @@ from bot.times import DAY, SECOND, iso
 
 IMPORT_BATCH = 20_000  # records in one transaction of an import
 ACTOR_TYPE_FIELDS = frozenset({"actor_type", "actor_kind"})
-DEEP_SWEEP_EVERY = DAY  # a poll reads the last 24 hours again so often
 
 
 class Book(Protocol):
@@ -73,6 +73,7 @@ class Pipeline:
 
     def __post_init__(self) -> None:
         self._detector = Detector(self.store, self.facts)
+        self._log = LogWatch(self.store, self.facts)
 
     def use(self, settings: FactSettings, forest: ForestWatch) -> None:
         """Go on with other settings from the next pass on."""
@@ -89,6 +90,7 @@ class Pipeline:
         self.catch_up(report)
         what, live_since = self._plan(portal, overlap, backfill)
         fresh = NOTHING
+        self._log.begin(what.until)
         for batch in poll_run.run_once(portal, what):
             added = self._take_batch(batch, report, history=batch.window.until <= live_since)
             fresh = fresh.merge(added)
@@ -96,14 +98,17 @@ class Pipeline:
                 progress(batch.window.until - what.since, what.until - what.since, report.events)
         if types and fresh.count:
             self._learn_types(types, fresh, report)
+        live = self.store.meta("live_since") is not None
         self._finish(what, live_since, report)
+        if live:
+            self._watch_log(what.until, report)
         return report
 
     def _plan(self, portal: Portal, overlap: int, backfill: int) -> tuple[poll_run.Plan, int]:
         """Return what to read, and up to when all is history: the beginning of the first poll that is completed."""
         watermark = self._meta_time("watermark")
         deep = self._meta_time("deep_sweep")
-        if watermark is not None and (deep is None or deep + DEEP_SWEEP_EVERY <= self.now()):
+        if watermark is not None and (deep is None or deep + self._log.sweep_every(self.now()) <= self.now()):
             overlap = max(overlap, DAY)
         missing = [Window(since, until) for since, until, *_ in gaps.open_gaps(self.store)]
         what = poll_run.plan(portal, watermark, overlap, backfill, missing)
@@ -126,6 +131,7 @@ class Pipeline:
             )
             added = self._take(batch.records, report, history=history)
             if batch.settled:
+                self._log.note(batch.records, window.since, window.until)
                 gaps.close(self.store, window.since, window.until, self.now())
                 report.windows += 1
             if batch.settled or batch.gap:
@@ -146,6 +152,21 @@ class Pipeline:
             if self.store.meta("live_since") is None:
                 self.store.set_meta("live_since", str(live_since))
                 self._tell_history(f"The log was read from {iso(what.since)} on", report)
+
+    def _watch_log(self, until: int, report: Report) -> None:
+        """Look at the log itself; whatever that raises, the poll was good, and the ops channel is told once a day."""
+        now = self.now()
+        try:
+            with self.store.write():
+                self._alert(Detected(self._log.run_once(until, now)), report, history=False)
+        except StoreError:
+            raise
+        except Exception as error:  # noqa: BLE001 -- as in Detector: detection never stops ingestion
+            told = self._meta_time("told_log_watch")
+            if told is None or told + DAY <= now:
+                self.store.set_meta("told_log_watch", str(now))
+                text = f"Silence and vanished events could not be looked for: {type(error).__name__}: {error}"
+                outbox.put(self.store, "ops", now, body=text)
 
     def _learn_types(self, types: poll_run.TypeReader, fresh: Added, report: Report) -> None:
         """Ask for the actor types of the new events, and look again with the rules that want to know."""
@@ -239,7 +260,9 @@ class Pipeline:
         changed: list[Finding] = detected.changed
         report.findings += len(changed)
         report.failed_rules += [f"{rule}: {why}" for rule, why in detected.failed]
-        told = alert_run.run_once(self.store, changed, self.book().routing, self.now(), history=history)
+        told = alert_run.run_once(
+            self.store, changed, self.book().routing, self.now(), history=history, facts=self.facts
+        )
         report.posted += len(told.posted)
         report.quiet += len(told.quiet)
 

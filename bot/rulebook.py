@@ -9,6 +9,8 @@ from pathlib import Path
 
 from bot.alert.routing import Routing, parse_routing
 from bot.detect.forest_config import ForestConfig, parse_config
+from bot.detect.log_watch import BUILT_IN
+from bot.detect.minimum import with_minimum
 from bot.detect.rules import CompiledRule, RuleSet
 from bot.detect.sensitive import parse_sensitive
 from bot.detect.sigma import load_rules, read_rule_files
@@ -33,8 +35,8 @@ class Rulebook:
 
     @property
     def reporting(self) -> tuple[CompiledRule, ...]:
-        """The rules that give findings of their own."""
-        return tuple(rule for rule in self.rules.rules if rule.reports)
+        """The rules that give findings of their own, never without bulk delete."""
+        return with_minimum(self.rules)
 
 
 def rules_folder(path: Path) -> Path:
@@ -103,7 +105,8 @@ def keep(store: Store, book: Rulebook, now: int) -> None:
             connection.execute(
                 "INSERT INTO rule_sets (digest, taken, files) VALUES (?, ?, ?)", (book.rules.digest, now, text)
             )
-        remember_rules(store, [rule.rule for rule in book.rules.rules])
+        rules = [rule.rule for rule in (*book.rules.rules, *book.reporting)]
+        remember_rules(store, [*rules, *BUILT_IN])
         store.set_meta("rules_state", f"{len(book.reporting)} rules in force")
 
 

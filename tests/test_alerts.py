@@ -9,6 +9,7 @@ import pytest
 from bot.alert import run as alert_run
 from bot.alert.routing import Routing, parse_routing
 from bot.errors import RuleError
+from bot.fields import FactSettings
 from bot.model import Finding, Level
 from bot.store import alerts, journal, outbox
 from bot.store.schema import Store
@@ -26,7 +27,7 @@ def found(store: Store, rule: str = "r1", level: Level = Level.medium, at: int =
 
 def take(store: Store, *findings: Finding, now: int = NOW, history: bool = False) -> alert_run.Report:
     with store.write():
-        return alert_run.run_once(store, findings, Routing(), now, history=history)
+        return alert_run.run_once(store, findings, Routing(), now, history=history, facts=FactSettings())
 
 
 def queued(store: Store) -> list[tuple[str, int | None]]:
@@ -52,6 +53,16 @@ def test_growth_updates_the_message_and_does_not_post_again(store: Store) -> Non
     assert queued(store) == [("update", 1)]
     assert outbox.claim(store, NOW + 44 * SECOND) is None  # at most once in 45 s
     assert outbox.claim(store, NOW + 45 * SECOND)
+
+
+def test_a_second_finding_of_the_same_rule_is_news_too(store: Store) -> None:
+    """The message lists what was found: also more of the same, within the episode."""
+    take(store, found(store))
+    row = outbox.claim(store, NOW)
+    assert row
+    outbox.posted(store, row, NOW, "C1", "1.1")
+    take(store, found(store, at=START + 30 * MINUTE), now=START + 31 * MINUTE)
+    assert queued(store) == [("update", 1)]
 
 
 def test_low_findings_wait_until_they_add_up(store: Store) -> None:

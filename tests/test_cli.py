@@ -215,7 +215,7 @@ def test_a_backup_is_whole_and_overwrites_nothing(imported: Path, tmp_path: Path
         (("query", "x"), "audit-bot poll"),
         (("import", "nowhere.jsonl"), "nowhere.jsonl"),
         (("backtest", "--rules", "nowhere"), "AUDIT_BOT_RULES"),
-        (("exceptions", "list"), "not there yet"),
+        (("exceptions", "list"), "audit-bot poll"),
         (("doctor",), "not there yet"),
         (("poll",), "CORTEX_API_KEY"),
         (("query", "x", "--format", "xml"), "--format"),
@@ -227,6 +227,49 @@ def test_what_cannot_be_done_is_said_in_a_line_or_two(arguments: tuple[str, ...]
     done = audit_bot(*arguments, folder=tmp_path)
     assert done.returncode == 2
     assert word in done.stderr
+
+
+def test_an_exception_is_approved_listed_exported_and_ended(imported: Path, tmp_path: Path) -> None:
+    """While another process writes; what it hides is named, counted, and in no alert."""
+    db = tmp_path / "audit.db"
+    assert audit_bot("backup", db, folder=imported).returncode == 0
+    with ingest_lock(db, "run"):
+        words = ("-type:TEAM actor:eve@corp.example", "--reason", "drill", "--days", "7", "--author", "ann")
+        added = audit_bot("exceptions", "add", *words, folder=tmp_path)
+    assert (added.returncode, added.stdout.splitlines()[1]) == (0, "In the last 30 days it would have hidden nothing.")
+    audit_bot("import", write(tmp_path / "b.jsonl", attack(START + 5 * DAY)), folder=tmp_path)
+    [one] = json_lines(audit_bot("exceptions", "list", "--format", "jsonl", folder=tmp_path).stdout)
+    assert list(one) == [
+        "id", "rule", "condition", "reason", "author", "created", "expires", "removed", "removed_by", "state",
+        "findings", "events",
+    ]  # fmt: skip
+    assert (one["state"], one["author"], one["findings"], one["events"]) == ("in force", "ann", 1, 12)
+    assert "Hidden by exceptions: 1 findings" in audit_bot("alerts", folder=tmp_path).stdout
+    event = json_lines(audit_bot("query", "last:9999d limit:1", "--format", "jsonl", folder=tmp_path).stdout)[0]
+    assert "(exception 1)" in audit_bot("explain", event["id"], folder=tmp_path).stdout
+    exported = audit_bot("exceptions", "export", folder=tmp_path).stdout
+    assert "actor: eve@corp.example\n  condition: not (" in exported
+    assert audit_bot("exceptions", "remove", 1, folder=tmp_path).returncode == 0
+    again = audit_bot("exceptions", "remove", 1, folder=tmp_path)
+    assert (again.returncode, len(again.stderr.splitlines())) == (2, 1)
+    assert "removed" in audit_bot("exceptions", "list", "--all", folder=tmp_path).stdout
+
+
+@pytest.mark.parametrize(
+    ("more", "word"),
+    [
+        (("actr:x", "--days", "7"), "Did you mean"),
+        (("actor:x", "--days", "91"), "90 days"),
+        (("actor:x", "--days", "nan"), "--days"),
+        (("*", "--days", "1"), "name who or what"),
+    ],
+)
+def test_an_exception_that_may_not_be_is_refused(more: tuple[str, ...], word: str, imported: Path) -> None:
+    """Exit 2, and nothing is stored."""
+    done = audit_bot("exceptions", "add", *more, "--reason", "x", folder=imported)
+    assert done.returncode == 2
+    assert word in done.stderr
+    assert audit_bot("exceptions", "list", "--all", "--format", "jsonl", folder=imported).stdout == ""
 
 
 def test_a_damaged_import_file_keeps_what_came_before(tmp_path: Path) -> None:

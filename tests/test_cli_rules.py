@@ -149,7 +149,8 @@ def test_list_prints_a_line_a_rule_the_worst_first() -> None:
     assert rows[0]["level"] == "critical"
     assert rows[-1]["level"] == "low"
     assert set(rows[0]) == {
-        *("id", "level", "status", "title", "file", "line", "tests", "findings_7d", "findings_30d"),
+        *("id", "level", "status", "title", "file", "line", "tests", "findings_7d", "findings_30d", "alerts_30d"),
+        *("right", "wrong", "precision", "noisy", "never_fired", "cost_ms", "last_fired"),
     }
     assert rows[0]["findings_7d"] is None
 
@@ -162,7 +163,8 @@ def test_list_counts_the_findings_of_7_and_30_days(tmp_path: Path) -> None:
     store.close()
     write(tmp_path / "r/a.yml", GOOD + TESTS)
     result = run("list", "--db", tmp_path / "a.db", "--rules", tmp_path / "r", "--format", "jsonl")
-    row = json.loads(result.stdout)
+    row, built_in = map(json.loads, sorted(result.stdout.splitlines(), key=lambda line: "(built in)" in line))
+    assert (built_in["file"], built_in["findings_30d"]) == ("", 0)
     assert (row["findings_7d"], row["findings_30d"]) == (2, 3)
     assert "Deletion" in run("list", "--db", tmp_path / "a.db", "--rules", tmp_path / "r").stdout
 

@@ -10,7 +10,7 @@ import pytest
 from bot.detect import profiles
 from bot.detect.features import GROUP_OF, NAMES, features
 from bot.detect.profiles import Counter, Floats
-from bot.detect.windows import Seen, Window, WindowKey, Windows
+from bot.detect.windows import EntityKind, Seen, Window, WindowKey, Windows
 from bot.times import DAY, HOUR, MINUTE
 from tests.workforce import START, burst, seen, workforce
 
@@ -150,7 +150,7 @@ def test_excluded_window_teaches_nothing(history: list[Seen]) -> None:
     for event in [*history, *bad, *again]:
         learnt.observe(event)
         left_out.observe(event)
-    mine = ("actor", "p03@example.com")
+    mine: tuple[EntityKind, str] = ("actor", "p03@example.com")
     assert left_out.profiles[mine].meter.peak.max() < learnt.profiles[mine].meter.peak.max()
     assert not any(name in left_out.profiles[mine].objects for name in ("p5-3", "p6-4"))
 

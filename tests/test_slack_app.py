@@ -49,7 +49,7 @@ def state(bench: Lab) -> str:
         ("status", ["Status of the audit bot", "12 since", "Open alerts"]),
         ("help", ["Ask the audit log", "/audit top by:actor last:7d"]),
         ("", ["Ask the audit log"]),
-        ("exceptions", ["/audit exceptions is not there yet."]),
+        ("exceptions", ["No exceptions."]),
         ("actro:eve", ["I cannot read that query.", "actor", "^", "/audit actor:eve"]),
         ("last:99", ["I cannot read that query."]),
         ("“svc-1”", ["events", "svc-1"]),

@@ -20,6 +20,7 @@ from bot.sandbox.limits import refusal
 from bot.slack import answers, blocks
 from bot.slack.alert_message import alert_message, sentence
 from bot.slack.blocks import Json, Message, check_limits, payload, plain_payload
+from bot.store.exceptions import TimedException
 from bot.store.search import Page
 from bot.store.status import Status
 from bot.times import DAY, HOUR, MINUTE
@@ -116,7 +117,7 @@ def test_each_level_has_its_colour_and_its_word() -> None:
     ("state", "buttons"),
     [
         ("open", ["alert_acknowledge", "alert_resolve"]), ("acknowledged", ["alert_resolve"]), ("resolved", []),
-        ("expired", []), ("withdrawn", []),
+        ("removed", []),
     ],
 )  # fmt: skip
 def test_buttons_offer_what_may_still_be_done_and_carry_the_id_alone(state: AlertState, buttons: list[str]) -> None:
@@ -139,7 +140,7 @@ def test_a_late_alert_and_a_possible_repeat_say_so() -> None:
 
 
 def test_an_alert_whose_findings_were_withdrawn_still_has_a_message() -> None:
-    shown = AlertView(alert(state="withdrawn"), (), {}, ())
+    shown = AlertView(alert(state="open"), (), {}, ())
     assert "no longer holds" in alert_message(shown).text
     assert refusal(payload(alert_message(shown))) is None
 
@@ -169,10 +170,15 @@ def messages(name: str) -> Iterator[Message]:
     yield answers.event_answer(replace(rows[0], facts={"country": name, "hour": 3, "off_hours": True}), UTC)
     yield answers.alerts_answer([alert(entity=Entity("actor", name), owner=name)] * 20, UTC)
     yield answers.rules_answer([Rule(str(n), name, Level.low, file=name) for n in range(120)])
+    yield answers.exceptions_answer([excepted(n, name) for n in range(120)], {RULE: name}, UTC)
     yield answers.status_answer(status(name), NOW, UTC)
     yield answers.error_answer(QueryError(f"there is no {name}", f"{name} actro:eve", len(name), name))
     yield answers.sorry_answer(f"No: {name.replace('<@', '')}")
     yield answers.count_answer(query(name), 3, UTC)
+
+
+def excepted(number: int, text: str, rule: str | None = RULE) -> TimedException:
+    return TimedException(number, rule, text, text, text, NOW, NOW + DAY - number * HOUR, findings=number)
 
 
 def status(text: str) -> Status:
@@ -238,6 +244,17 @@ def test_fifty_rows_of_long_names_still_fit() -> None:
     shown = answers.search_answer(query(), Page(rows, 50, more=False), UTC)
     assert len(shown.blocks[1]["rows"]) == 51
     assert check_limits(shown) == []
+
+
+def test_exceptions_say_what_is_expected_of_which_rule_until_when() -> None:
+    """Those that end first on top; a rule by its title, and one that is gone by its id."""
+    listed = [excepted(1, "actor:ci-bot"), excepted(2, "deploy", None), excepted(3, "x", "gone")]
+    shown = answers.exceptions_answer(listed, {RULE: "Bulk delete"}, UTC)
+    rows = [[cell["text"] for cell in row] for row in shown.blocks[1]["rows"][1:]]
+    assert [row[0] for row in rows] == ["3", "2", "1"]
+    assert [row[2] for row in rows] == ["gone", "all", "Bulk delete"]
+    assert rows[2][5:] == ["2026-11-24 07:00 UTC", "1 finding"]
+    assert shown.text == "3 exceptions in force, the first to end on top"
 
 
 def test_the_range_that_was_searched_is_echoed() -> None:

@@ -1,7 +1,8 @@
-"""Measure the forest alone on the shared cases: recall, false alerts a week, minutes to detect.
+"""Measure the forest alone, or the whole bot, on the shared cases: recall, false alerts a week, minutes to detect.
 
-usage: measure.py [--shared ../shared] [--logs ...] [--seeds 1 2 3 4 5] [--churn default] [--alarms 3] [--off GROUP ...]
-                  [--feedback]
+usage: measure.py [--shared ../shared] [--logs ...] [--seeds 1 2 3 4 5] [--churn default]
+                  [--alarms 3] [--off GROUP ...] [--feedback]     the forest alone
+                  --pipeline                                      `audit-bot replay`: shipped rules and forest
 
 For every log and seed: make the case, learn before --from, watch after it in batches of five minutes of events, join
 strange windows into episodes (an actor's alert takes what follows within an hour, for a day at most), score the alerts.
@@ -141,14 +142,22 @@ def replay(case: Path, config: ForestConfig, feedback: bool) -> Path:
     return out
 
 
-def measure(shared: Path, log: str, seed: int, churn: str, config: ForestConfig, feedback: bool, where: Path) -> dict:
-    check, case = shared / "check" / "anomaly", where / f"{log}-{seed}-{churn}"
+def pipeline(case: Path) -> Path:
+    begin = json.loads((case / "truth.json").read_text(encoding="utf-8"))["from"]
+    out = case / "pipeline.jsonl"
+    replayed = run(["-m", "bot", "replay", case / "events.jsonl", "--from", begin, "--format", "jsonl"])
+    out.write_text(replayed, encoding="utf-8")
+    return out
+
+
+def measure(shared: Path, case: Path, log: str, seed: int, a: argparse.Namespace) -> dict:
+    check = shared / "check" / "anomaly"
     if not (case / "truth.json").exists():
         data = shared / "data" / f"{log}.jsonl.gz"
-        make = ["make_case.py", "--data", data, "--seed", seed, "--churn", churn, "--out", case]
-        run([check / make[0], *make[1:]])
+        run([check / "make_case.py", "--data", data, "--seed", seed, "--churn", a.churn, "--out", case])
     begun = time.monotonic()
-    alerts = replay(case, config, feedback)
+    groups = tuple(group for group in GROUPS if group not in a.off)
+    alerts = pipeline(case) if a.pipeline else replay(case, ForestConfig(a.alarms, groups=groups), a.feedback)
     figures: dict = json.loads(run([check / "score.py", case, alerts, "--json"]))
     return {"log": log, "seed": seed, "seconds": time.monotonic() - begun, **figures}
 
@@ -191,13 +200,15 @@ def main() -> None:
     parser.add_argument("--off", nargs="+", default=[], choices=GROUPS, help="groups of features to leave out")
     parser.add_argument("--feedback", action="store_true")
     parser.add_argument("--where", type=Path, help="keep the cases here")
+    parser.add_argument(
+        "--pipeline", action="store_true", help="rules and forest, as shipped, through the real pipeline"
+    )
     a = parser.parse_args()
-    config = ForestConfig(alarms_per_week=a.alarms, groups=tuple(group for group in GROUPS if group not in a.off))
     with tempfile.TemporaryDirectory() as temporary:
         where = a.where or Path(temporary)
         cases = [(log, seed) for log in a.logs for seed in a.seeds]
         rows = [
-            measure(a.shared, log, seed, a.churn, config, a.feedback, where)
+            measure(a.shared, where / f"{log}-{seed}-{a.churn}", log, seed, a)
             for log, seed in track(cases, "cases", disable=not sys.stderr.isatty())
         ]
     print(table(rows) + "\n" + by_scenario(rows))

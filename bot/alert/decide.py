@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from bot.model import Alert, Entity, Finding, Level
+from bot.model import ABOUT_THE_LOG, Alert, Entity, Finding, Level
 from bot.times import DAY, HOUR, MINUTE, say_duration
 
 JOIN_WITHIN = HOUR  # of the episode's last event
@@ -13,6 +13,7 @@ EPISODE = DAY
 LATE = 15 * MINUTE  # a finding that we hear of so long after its last event is marked late
 
 HISTORY = "history"
+SHOWN = ("", HISTORY)  # a finding hidden for any other reason neither opens nor joins an alert
 POSTED = "posted"
 POSTED_LATE = "posted, late"
 
@@ -27,7 +28,12 @@ class Decision:
 
 
 def entity_of(finding: Finding) -> Entity:
-    """Return whom a finding is about: an actor where all its events have one, else the address, else nobody known."""
+    """Return whom a finding is about: an actor where all its events have one, else the address, else nobody known.
+
+    What the log itself does is about the workspace.
+    """
+    if finding.rule_id in ABOUT_THE_LOG:
+        return Entity("workspace", "")
     if name := finding.group.get("actor", finding.actor):
         return Entity("actor", name)
     if name := finding.group.get("ip"):
@@ -49,6 +55,16 @@ def decide(finding: Finding, before: Alert | None, rules_before: frozenset[str])
     if finding.rule_id not in rules_before:
         return Decision("open", None, "goes on with a new rule")
     return Decision("continue", before, "goes on as before")
+
+
+def hidden_now(finding: Finding, covered_by: str | None, *, told: bool, history: bool) -> str:
+    """Return why a finding is hidden from now on ("" where it is not), given the exception that covers it.
+
+    What people were told of already (`told`) stays, and what no exception covers any more is seen as if it were new.
+    """
+    if finding.excepted:
+        return covered_by or (HISTORY if history else "")
+    return covered_by if covered_by and finding.hidden in SHOWN and not told else finding.hidden
 
 
 def opened(entity: Entity, finding: Finding, now: int) -> Alert:

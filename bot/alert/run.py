@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from bot.alert.decide import EPISODE, LATE, decide, entity_of, gathered, opened
+from bot.alert.decide import EPISODE, LATE, SHOWN, decide, entity_of, gathered, hidden_now, opened
 from bot.alert.routing import Routing
+from bot.fields import FactSettings
 from bot.model import Alert, Finding
-from bot.store import alerts, outbox
+from bot.store import alerts, exceptions, outbox
+from bot.store.coverage import Coverage
 from bot.store.schema import Store
 
 
@@ -21,25 +23,64 @@ class Report:
     quiet: list[tuple[int, str]] = field(default_factory=list)
 
 
-def run_once(store: Store, changed: Iterable[Finding], routing: Routing, now: int, *, history: bool) -> Report:
-    """Take the findings that are new or changed to their alerts. Has to run inside the pass's transaction."""
+def run_once(
+    store: Store, changed: Iterable[Finding], routing: Routing, now: int, *, history: bool, facts: FactSettings
+) -> Report:
+    """Take the findings that are new or changed to their alerts. Has to run inside the pass's transaction.
+
+    `facts` is what conditions of exceptions need to know.
+    """
     report = Report()
-    touched: dict[int, int] = {}  # alert: how late its newest finding came
-    for finding in sorted(changed, key=lambda one: (one.first, one.id)):
+    ordered = sorted(changed, key=lambda one: (one.first, one.id))
+    if not ordered:
+        return report
+    touched: dict[int, _Touched] = {}
+    coverage = Coverage(store, exceptions.in_force(store, now), facts)
+    for found in ordered:
+        finding = _excepted(store, found, coverage, now, history=history)
         placed = _place(store, finding, now)
         if placed is not None:
-            late_by = 0 if history else max(0, now - finding.last)
-            touched[placed] = min(late_by, touched.get(placed, late_by))
-    for alert_id, late_by in touched.items():
-        _judge(store, alert_id, late_by, routing, now, report, history=history)
+            late_by = 0 if history else max(0, now - placed.last)
+            touched.setdefault(placed.alert_id or 0, _Touched()).take(late_by, shown=placed.hidden in SHOWN)
+    for alert_id, how in touched.items():
+        _judge(store, alert_id, how, routing, now, report, history=history)
     return report
 
 
-def _place(store: Store, finding: Finding, now: int) -> int | None:
-    """Return the alert that a finding belongs to, or None where nothing is to be done about it."""
+@dataclass
+class _Touched:
+    """What a pass brings to an alert: how late its newest finding came, and whether people are shown any of it."""
+
+    late_by: int | None = None
+    shown: bool = False
+
+    def take(self, late_by: int, *, shown: bool) -> None:
+        self.late_by = late_by if self.late_by is None else min(late_by, self.late_by)
+        self.shown = self.shown or shown
+
+
+def _excepted(store: Store, finding: Finding, coverage: Coverage, now: int, *, history: bool) -> Finding:
+    """Return a finding as the exceptions in force leave it: hidden or shown, decided anew whenever it changes."""
+    if finding.state != "open" or not (finding.excepted or finding.hidden in SHOWN):
+        return finding
+    covered_by = coverage.covering(finding)
+    if covered_by is None and not finding.excepted:
+        return finding
+    home = None if finding.alert_id is None else alerts.alert(store, finding.alert_id)
+    name = covered_by.name if covered_by else None
+    hidden = hidden_now(finding, name, told=home is not None and home.posted, history=history)
+    if hidden == finding.hidden:
+        return finding
+    decided = replace(finding, hidden=hidden)
+    alerts.update_finding(store, decided, now)
+    return decided
+
+
+def _place(store: Store, finding: Finding, now: int) -> Finding | None:
+    """Return the finding in the alert that it belongs to, or None where nothing is to be done about it."""
     if finding.alert_id is not None:
-        return finding.alert_id
-    if finding.hidden not in ("", "history") or finding.state != "open":
+        return finding
+    if finding.hidden not in SHOWN or finding.state != "open":
         return None
     entity = entity_of(finding)
     nearest = alerts.nearest(store, entity, finding.first, finding.last)
@@ -50,8 +91,9 @@ def _place(store: Store, finding: Finding, now: int) -> int | None:
         home = decision.alert.id
         alerts.extend(store, home, finding.first, finding.last)
     hidden = decision.reason if decision.action == "continue" else finding.hidden
-    alerts.update_finding(store, replace(finding, alert_id=home, hidden=hidden), now)
-    return home
+    placed = replace(finding, alert_id=home, hidden=hidden)
+    alerts.update_finding(store, placed, now)
+    return placed
 
 
 def _rules(store: Store, alert: Alert | None) -> frozenset[str]:
@@ -61,13 +103,14 @@ def _rules(store: Store, alert: Alert | None) -> frozenset[str]:
 
 
 def _judge(
-    store: Store, alert_id: int, late_by: int, routing: Routing, now: int, report: Report, *, history: bool
+    store: Store, alert_id: int, how: _Touched, routing: Routing, now: int, report: Report, *, history: bool
 ) -> None:
     before = alerts.alert(store, alert_id)
     if before is None:
         return
+    late_by = how.late_by or 0
     findings = alerts.findings(store, "alert = ? AND state = 'open'", (alert_id,))
-    shown = [finding for finding in findings if finding.hidden in ("", "history")]
+    shown = [finding for finding in findings if finding.hidden in SHOWN]
     after = gathered(before, shown, history=history, late_by=late_by, post_from=routing.post_from)
     alerts.update_alert(store, replace(after, last=max([after.last, *(finding.last for finding in findings)])))
     if not after.posted:
@@ -79,13 +122,12 @@ def _judge(
             )
         outbox.put(store, "post", now, alert=alert_id, urgency=int(after.level))
         report.posted.append(alert_id)
-    elif _news(before, after):
+    elif _news(before, after, how):
         outbox.put_update(store, alert_id, now)
         report.updated.append(alert_id)
 
 
-def _news(before: Alert, after: Alert) -> bool:
+def _news(before: Alert, after: Alert, how: _Touched) -> bool:
     """Tell whether the message has to be drawn again: when its episode is over, mere going on is no news."""
-    if after.last > after.first + EPISODE:
-        return (after.level, after.points) != (before.level, before.points)
-    return after != before
+    worse = (after.level, after.points) != (before.level, before.points)
+    return worse or (how.shown and after.last <= after.first + EPISODE)

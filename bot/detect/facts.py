@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -27,12 +28,12 @@ _KIND_BY_TYPE = np.array([-1, 1, 1, 0, 0, 2], dtype=np.int32)  # of ACTOR_TYPES,
 
 def read(store: Store, settings: FactSettings, where: str = "1", parameters: Any = ()) -> Columns:
     """Return the events that satisfy an SQL condition over `e`, as columns with every fact at hand."""
-    rows = store.rows(
+    rows = store.stream(
         "SELECT e.id, e.time, coalesce(e.actor, -1), coalesce(e.ip, -1), e.object, e.type, e.action,"
         f" coalesce(e.actor_type, 0) FROM events e WHERE {where} ORDER BY e.time, e.id",
         parameters,
     )
-    table = np.array(rows, dtype=np.int64).reshape(-1, 8).T
+    table = np.fromiter(chain.from_iterable(rows), dtype=np.int64).reshape(-1, 8).T
     ids = dict(zip(_COLUMNS, table[2:7], strict=True))
     fields: dict[str, Column] = {name: _texts(store, _COLUMNS[name], column) for name, column in ids.items()}
     known = {name: _Ids(np.unique(column[column >= 0])) for name, column in ids.items()}

@@ -13,7 +13,9 @@ from bot.detect.profiles import Floats
 
 Ints = NDArray[np.int64]
 TREES, SAMPLES, SEED = 200, 2048, 7
+CHUNK = 2000  # rows that fall at a time, to bound memory
 LEAST_ROWS = 100  # fewer windows than that say nothing about what is usual
+SHARPEN = 1.5  # one very surprising group says more than several slightly surprising ones
 RARE = 0.99  # both scores are scaled so that one row in a hundred makes 1
 
 
@@ -39,6 +41,10 @@ class Trees:
 
     def score(self, rows: Floats) -> Floats:
         """Return the anomaly score of Liu, Ting and Zhou (2008), what scikit-learn calls -score_samples."""
+        chunks = [self._score(rows[begin : begin + CHUNK]) for begin in range(0, len(rows), CHUNK)]
+        return np.concatenate(chunks) if chunks else np.zeros(0)
+
+    def _score(self, rows: Floats) -> Floats:
         at = np.tile(self.roots, (len(rows), 1))
         row = np.arange(len(rows))[:, None]
         values = rows.astype(np.float32)
@@ -130,9 +136,9 @@ class Scale:
 
 @dataclass(frozen=True)
 class Forest:
-    """A fitted scorer: the mean of the trees' score and the summed surprise of the groups' tails.
+    """A fitted scorer: the mean of the trees' score and of the groups' tails, each on its own scale.
 
-    The sum is Fisher's (1925) for independent p-values; a group counts once, by its most surprising feature.
+    The tails are summed as Fisher (1925) sums p-values; a group counts once, by its most surprising feature.
     """
 
     columns: Ints
@@ -150,7 +156,7 @@ class Forest:
         if not len(rows):
             return np.zeros(0)
         rows = rows[:, self.columns]
-        tails = self.group_tails.surprise(_by_group(self.tails.surprise(rows), self.columns, self.groups)).sum(axis=1)
+        tails = _sum_tails(self.group_tails, _by_group(self.tails.surprise(rows), self.columns, self.groups))
         return (self.tree_scale.put(self.trees.score(rows)) + self.tail_scale.put(tails)) / 2
 
     def explain(self, row: Floats) -> tuple[tuple[str, float], ...]:
@@ -172,6 +178,11 @@ def _group_names(columns: Ints) -> NDArray[np.str_]:
 def _by_group(surprise: Floats, columns: Ints, groups: Sequence[str]) -> Floats:
     names = _group_names(columns)
     return np.stack([surprise[:, names == group].max(axis=1) for group in groups], axis=1)
+
+
+def _sum_tails(tails: Tails, by_group: Floats) -> Floats:
+    total: Floats = (tails.surprise(by_group) ** SHARPEN).sum(axis=1)
+    return total
 
 
 def fit(rows: Floats, groups: Sequence[str] = GROUPS) -> Forest | Refusal:
@@ -200,6 +211,6 @@ def fit(rows: Floats, groups: Sequence[str] = GROUPS) -> Forest | Refusal:
         group_tails=group_tails,
         usual=np.median(rows, axis=0),
         tree_scale=Scale.of(trees.score(rows)),
-        tail_scale=Scale.of(group_tails.surprise(by_group).sum(axis=1)),
+        tail_scale=Scale.of(_sum_tails(group_tails, by_group)),
         rows=len(rows),
     )

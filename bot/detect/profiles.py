@@ -40,7 +40,8 @@ HALVE = 1000.0  # windows at which the counts of a profile are halved, so that o
 SPREAD = 0.35  # least standard deviation of a logarithm of counts: steadier than that is chance
 PEAK_FADE = 0.995  # a peak is forgotten by half in 140 windows
 MAX_OBJECTS, MAX_PLACES, MAX_PAIRS = 3000, 600, 400  # remembered for each actor
-_KERNEL = (0.1, 0.2, 0.4, 0.2, 0.1)  # an hour of the day lends to its neighbours
+_KERNEL = np.array([0.4, 0.2, 0.1, *[0.0] * 19, 0.1, 0.2])  # an hour of the day lends to its neighbours
+_SMOOTH = np.stack([np.roll(_KERNEL, hour) for hour in range(24)])
 
 
 class Counter(dict[str, float]):
@@ -117,7 +118,8 @@ class Profile:
     def remember(self, hour: int, deletes: int, sensitive: int) -> None:
         """Keep what idle times and trailing sums need of a window, whether learnt from or not."""
         self.last = max(self.last, hour)
-        self.trail[hour] = (deletes, sensitive)
+        if deletes or sensitive:
+            self.trail[hour] = (deletes, sensitive)
         for old in [old for old in self.trail if old < hour - WEEK]:
             del self.trail[old]
 
@@ -209,9 +211,9 @@ def is_weekend(hour: int) -> bool:
 
 def hour_surprise(own: Profile, cls: Profile, hour: int) -> float:
     """Return how much rarer this hour of the day is than the owner's typical one, as a logarithm; 0 if it is not."""
-    class_share = (_smooth(cls.hours) + 0.5) / (cls.windows + 12.0)
-    share = (_smooth(own.hours) + PRIOR * class_share) / (own.windows + PRIOR)
-    typical = float(np.sum(share * share) / np.sum(share))
+    class_share = (_SMOOTH @ cls.hours + 0.5) / (cls.windows + 12.0)
+    share = (_SMOOTH @ own.hours + PRIOR * class_share) / (own.windows + PRIOR)
+    typical = float(share @ share / share.sum())
     return max(0.0, float(np.log(typical / share[hour // HOUR % 24])))
 
 
@@ -221,10 +223,3 @@ def weekend_surprise(own: Profile, cls: Profile, hour: int) -> float:
         return 0.0
     class_share = (cls.weekends + 2 / 7) / (cls.windows + 1.0)
     return max(0.0, float(np.log(2 / 7 / ((own.weekends + PRIOR * class_share) / (own.windows + PRIOR)))))
-
-
-def _smooth(hours: Floats) -> Floats:
-    smoothed: Floats = np.zeros(24)
-    for shift, weight in zip(range(-2, 3), _KERNEL, strict=True):
-        smoothed += weight * np.roll(hours, shift)
-    return smoothed

@@ -54,7 +54,7 @@ class ForestWatch:
     def _seen(self, where: str, parameter: int, order: str) -> Iterator[Seen]:
         """Yield the events that satisfy an SQL condition as the forest sees them."""
         sensitive: dict[str, bool] = {}
-        rows = self.store.connection.execute(
+        rows = self.store.stream(
             "SELECT e.time, a.name, i.name, w.name, o.name, t.name, n.name,"
             f" {FACT_SQL['actor_kind']} FROM events e JOIN objects o ON o.id = e.object JOIN types t ON t.id = e.type"
             " JOIN actions n ON n.id = e.action LEFT JOIN actors a ON a.id = e.actor"

@@ -20,6 +20,7 @@ from bot.times import HOUR, WEEK, iso
 LEARN = 2 * WEEK  # before that, rules only
 TRAIL = 8  # weeks that set the threshold
 HISTORY = 60 * WEEK  # windows older than that are forgotten
+MOST_ROWS = 20_000  # the latest windows to fit on: more teach nothing more
 REASONS = 3
 
 
@@ -137,7 +138,7 @@ def fit_budget(rows: dict[WindowKey, Floats], began: int, config: ForestConfig) 
     trail = max(1, min(TRAIL, len(weeks) // 2))
     since = began + weeks[-trail] * WEEK if weeks else began
     burn = began + min(EVERYTHING_NEW, (since - began) // 4)
-    learn = [row for key, row in rows.items() if burn <= key.hour < since]
+    learn = [row for key, row in rows.items() if burn <= key.hour < since][-MOST_ROWS:]
     recent = {key: row for key, row in rows.items() if key.hour >= since}
     forest = fit(np.array(learn).reshape(-1, len(NAMES)), config.groups)
     if isinstance(forest, Refusal):

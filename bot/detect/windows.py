@@ -18,7 +18,7 @@ MAX_KNOWN = 300_000  # objects, and places, remembered for the whole workspace
 BUSY = 10.0  # windows after which an actor teaches its class less and less: a class is its members, not its busiest
 EVERYTHING_NEW = 4 * WEEK  # from the log's first event: what is new then was only never looked at
 COLD = 30 * DAY  # an object that nobody touched for so long is cold
-QUARANTINE = 7 * DAY  # so long people have to say that an alert was right, before its window is learnt from
+QUARANTINE = DAY  # so long people have to say that an alert was right, before its window is learnt from
 LATE = 2 * DAY  # a closed window takes late events for so long
 
 
@@ -235,8 +235,8 @@ class Windows:
         if old is None:
             weight = BUSY / (BUSY + own.windows)
             judged = own.windows > 0 and window.key.hour >= (self.began or 0) + EVERYTHING_NEW
-            _learn(own, window, 1.0, judged)
-            _learn(cls, window, weight, judged)
+            _learn(own, window, x, 1.0, judged)
+            _learn(cls, window, x, weight, judged)
         else:
             own.meter.replace(old, x)
         for place in window.places:
@@ -259,9 +259,9 @@ def _key(event: Seen, hour: int) -> WindowKey | None:
     return None if event.ip is None else WindowKey("ip", event.ip, hour)
 
 
-def _learn(profile: Profile, window: Window, weight: float, judged: bool) -> None:
+def _learn(profile: Profile, window: Window, x: Floats, weight: float, judged: bool) -> None:
     parts, wholes = window.parts()
-    profile.meter.add(window.logs(), weight)
+    profile.meter.add(x, weight)
     profile.windows += weight
     profile.hours[window.key.hour // HOUR % 24] += weight
     profile.weekends += weight * is_weekend(window.key.hour)

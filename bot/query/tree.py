@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from typing import Literal
@@ -13,6 +14,11 @@ class Pattern:
     """A text to compare whole, ignoring case: casefolded literals with anything between one and the next."""
 
     parts: tuple[str, ...]
+
+    @property
+    def is_star(self) -> bool:
+        """Whether any text fits."""
+        return len(self.parts) > 1 and not any(self.parts)
 
     def matches(self, text: str) -> bool:
         """Tell whether `text` as a whole fits; takes linear time however many stars there are."""
@@ -92,7 +98,43 @@ class Flag:
     value: bool
 
 
-Condition = And | Or | Not | Word | Match | Within | Compare | Flag
+Term = Word | Match | Within | Compare | Flag
+Condition = And | Or | Not | Term
+
+
+def worth(condition: Condition, decide: Callable[[Term], bool]) -> bool:
+    """Return what a condition is worth where `decide` says what its terms are."""
+    match condition:
+        case And(parts):
+            return all(worth(part, decide) for part in parts)
+        case Or(parts):
+            return any(worth(part, decide) for part in parts)
+        case Not(part):
+            return not worth(part, decide)
+        case _:
+            return decide(condition)
+
+
+def names_nothing(condition: Condition) -> bool:
+    """Tell whether a condition holds for whatever has nothing of what it names: `*`, `-actor:eve`, `type:x OR -type:x`.
+
+    A term without a value, like `actor:*`, counts as true of everything, and so does a fact that is false.
+    """
+    return worth(condition, _takes_all)
+
+
+def _takes_all(term: Term) -> bool:
+    match term:
+        case Word(pattern):
+            return pattern.is_star
+        case Match(_, patterns):
+            return any(pattern.is_star for pattern in patterns)
+        case Within(networks):
+            return any(network.prefixlen == 0 for network in networks)
+        case Compare(_, op, number):
+            return op == ">=" and number == -math.inf
+        case Flag(_, value):
+            return not value
 
 
 def field_names(condition: Condition) -> frozenset[str]:

@@ -44,8 +44,9 @@ class Requests:
         """Let a user type a slash command; what comes back at once shows as an ephemeral message."""
         person = self.workspace.users[user]
         form = {
-            "command": command, "text": _as_sent(text), "user_id": user, "user_name": person.name, "team_id": person.team,
-            "channel_id": channel, "channel_name": self.workspace.channels[channel].name, "api_app_id": APP,
+            "command": command, "text": _as_sent(text), "user_id": user, "user_name": person.name,
+            "team_id": person.team, "channel_id": channel,
+            "channel_name": self.workspace.channels[channel].name, "api_app_id": APP,
             **self._handles(user, channel),
         }  # fmt: skip
         answer = self.send(urlencode(form))

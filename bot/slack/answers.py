@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import tzinfo
 
 from bot.errors import QueryError
@@ -12,6 +12,7 @@ from bot.slack import blocks
 from bot.slack.alert_message import level_word, say_span, say_time
 from bot.slack.blocks import MAX_TEXT, Block, Message, bold, code
 from bot.slack.text import clean, clean_lines, cut
+from bot.store.exceptions import TimedException
 from bot.store.search import Page
 from bot.store.status import Status
 from bot.times import say_duration
@@ -19,7 +20,7 @@ from bot.times import say_duration
 WIDTHS = (72, 48, 36, 28, 20, 12)  # of a name in a table: the widest at which the whole answer fits
 ROOM = MAX_TEXT - 700  # for the table; the rest is for the words around it
 BAR = 16  # blocks of the longest bar
-RULES_SHOWN = 90  # rows that one table takes
+ROWS_SHOWN = 90  # rows that one table takes
 EXAMPLES = (
     ("search action:delete type:SERVICE last:7d", "who deleted services this week"),
     ("top by:actor last:7d", "who was busiest"),
@@ -96,7 +97,7 @@ def rules_answer(rules: Sequence[Rule]) -> Message:
     """Return the rules in force, the worst level first."""
     if not rules:
         return _said("No rules.", "None were loaded yet; see /audit status.")
-    ordered = sorted(rules, key=lambda rule: (-rule.level, rule.title))[:RULES_SHOWN]
+    ordered = sorted(rules, key=lambda rule: (-rule.level, rule.title))[:ROWS_SHOWN]
     head = ("Level", "Rule", "Status", "File")
     cells = [
         (
@@ -131,6 +132,30 @@ def alerts_answer(alerts: Sequence[Alert], zone: tzinfo) -> Message:
     rows = _fit(head, cells)
     words = f"{_many(len(alerts), 'alert')}, newest first"
     table = blocks.table(head, rows, right=(5,))
+    return blocks.message(words, [blocks.paragraph(bold(words)), table], plain=_lines(words, rows))
+
+
+def exceptions_answer(listed: Sequence[TimedException], titles: Mapping[str, str], zone: tzinfo) -> Message:
+    """Return the exceptions, those that end first on top; `titles` are those of the rules by id."""
+    if not listed:
+        return _said("No exceptions.", "Every finding counts. audit-bot exceptions add approves what is expected.")
+    ordered = sorted(listed, key=lambda one: (one.expires, one.id))[:ROWS_SHOWN]
+    head = ("No.", "Expected", "Rule", "Why", "By", "Until", "Hidden")
+    cells = [
+        (
+            str(one.id),
+            clean(one.condition),
+            "all" if one.rule is None else clean(titles.get(one.rule, one.rule)),
+            clean(one.reason),
+            clean(one.author),
+            say_time(one.expires, zone),
+            _many(one.findings, "finding"),
+        )
+        for one in ordered
+    ]
+    rows = _fit(head, cells)
+    words = f"{_many(len(listed), 'exception')} in force, the first to end on top"
+    table = blocks.table(head, rows, right=(6,))
     return blocks.message(words, [blocks.paragraph(bold(words)), table], plain=_lines(words, rows))
 
 

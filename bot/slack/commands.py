@@ -11,14 +11,14 @@ from bot.slack import answers
 from bot.slack.alert_message import alert_message
 from bot.slack.blocks import Message
 from bot.slack.text import clean
-from bot.store import alerts, journal, search, status
+from bot.store import alerts, exceptions, journal, search, status
 from bot.store.schema import Store
 
 COMMAND = "/audit"
 MAX_EVENTS = 50  # what one message can show
 MAX_TOP = 20
 MAX_BUCKETS = 48
-LATER = ("exceptions", "export")
+LATER = ("export",)
 SHOWN_FACTS = tuple(fact.name for fact in FACTS)
 
 
@@ -36,6 +36,7 @@ class Commands:
             "rules": lambda _: answers.rules_answer(list(alerts.rule_texts(store).values())),
             "alerts": self._alerts,
             "status": self._status,
+            "exceptions": self._exceptions,
             "help": lambda _: answers.help_answer(LATER),
         }
 
@@ -94,6 +95,11 @@ class Commands:
     def _status(self, command: Command) -> Message:
         now = self._now()
         return answers.status_answer(status.status(self._store, now), now, self._facts.zone)
+
+    def _exceptions(self, _: Command) -> Message:
+        titles = {rule.id: rule.title for rule in alerts.rule_texts(self._store).values()}
+        listed = exceptions.listing(self._store, self._now())
+        return answers.exceptions_answer(listed, titles, self._facts.zone)
 
 
 def _nothing(what: str) -> Message:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any
@@ -193,6 +193,20 @@ def _in_group(facts: FactSettings) -> str:
     texts |= {fact.name: fact_sql(fact.name, facts) for fact in FACTS if fact.kind == "text"}
     cases = " ".join(f"WHEN '{name}' THEN g.value = {sql}" for name, sql in texts.items())
     return f"CASE g.key {cases} ELSE {any_field} END"
+
+
+def group_sql(group: Mapping[str, str], facts: FactSettings) -> Sql:
+    """Return that `e` has the values of a finding's group; under a name of the rule's own, in whichever field."""
+    known = {fact.name for fact in FACTS}
+    parts: list[Sql] = []
+    for name, value in group.items():
+        if name in known:
+            parts.append((f"{fact_sql(name, facts)} = ?", [value]))
+        else:
+            fields = [name] if name in DICTIONARIES else list(DICTIONARIES)
+            same = (f"e.{field} = (SELECT id FROM {DICTIONARIES[field]} WHERE name = ?)" for field in fields)
+            parts.append((f"({' OR '.join(same)})", [value] * len(fields)))
+    return _strung("AND", parts) if parts else ("1", [])
 
 
 def _encode(patterns: Sequence[Pattern]) -> str:

@@ -208,7 +208,7 @@ def export(
     store: Store, since: int = -FOREVER, until: int = FOREVER, condition: str = "1", parameters: Sequence[Any] = ()
 ) -> Iterator[Record]:
     """Yield every event of a span, both ends included, oldest first, twins included. `condition` is SQL over `e`."""
-    rows = store.connection.execute(
+    rows = store.stream(
         "SELECT e.time, n.name, a.name, i.name, o.name, t.name, e.raw_time, e.shape FROM events e"
         " JOIN objects o ON o.id = e.object JOIN types t ON t.id = e.type JOIN actions n ON n.id = e.action"
         " LEFT JOIN actors a ON a.id = e.actor LEFT JOIN addresses i ON i.id = e.ip"

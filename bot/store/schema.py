@@ -78,11 +78,19 @@ TABLES = (
     " created INTEGER NOT NULL, due INTEGER NOT NULL, done INTEGER, error TEXT)",
     "CREATE INDEX outbox_due ON outbox (state, due)",
     "CREATE UNIQUE INDEX outbox_one_update ON outbox (alert) WHERE kind = 'update' AND state = 'pending'",
+    # what people approved as expected, until `expires`; rule NULL: of all rules. A row stays when it has ended
+    "CREATE TABLE exceptions (id INTEGER PRIMARY KEY, rule TEXT, condition TEXT NOT NULL, reason TEXT NOT NULL,"
+    " author TEXT NOT NULL, created INTEGER NOT NULL, expires INTEGER NOT NULL, removed INTEGER, removed_by TEXT)",
     "CREATE TABLE journal (id INTEGER PRIMARY KEY, time INTEGER NOT NULL, who TEXT NOT NULL, what TEXT NOT NULL,"
     " detail TEXT NOT NULL, hash TEXT NOT NULL)",
     # one actor's or address's hour as the forest saw it: a start does not compute them all again
     "CREATE TABLE windows (kind TEXT NOT NULL, entity TEXT NOT NULL, hour INTEGER NOT NULL, features BLOB NOT NULL,"
     " score REAL, finding INTEGER, PRIMARY KEY (kind, entity, hour)) WITHOUT ROWID",
+    # what polls saw of the log's last day, and how many copies of it are missing there since when
+    "CREATE TABLE sightings (time INTEGER NOT NULL, fingerprint INTEGER NOT NULL, copies INTEGER NOT NULL,"
+    " missing INTEGER NOT NULL DEFAULT 0, since INTEGER, finding INTEGER REFERENCES findings,"
+    " PRIMARY KEY (time, fingerprint)) WITHOUT ROWID",
+    "CREATE INDEX sightings_missing ON sightings (finding) WHERE missing > 0",
     AUDIT_LOG,
 )
 
@@ -151,6 +159,13 @@ class Store:
         """Return all rows of a SELECT."""
         try:
             return self.connection.execute(sql, parameters).fetchall()
+        except DatabaseError as error:
+            raise unusable(self.path, error) from error
+
+    def stream(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> Iterator[tuple[Any, ...]]:
+        """Yield the rows of a SELECT one by one, for those that are too many to hold."""
+        try:
+            yield from self.connection.execute(sql, parameters)
         except DatabaseError as error:
             raise unusable(self.path, error) from error
 
