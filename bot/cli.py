@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bot.cli_exceptions import exceptions_cli
-from bot.cli_rules import rules_cli
 from bot.errors import ApiError, AuditBotError, QueryError
+from bot.terminal.exceptions_commands import exceptions_cli
+from bot.terminal.rules_commands import rules_cli
 
 if TYPE_CHECKING:  # heavy modules are imported by the commands that need them, so that --help is quick
     from bot.settings import Settings
@@ -111,7 +111,7 @@ def export(
     rules: Rules = None,
 ) -> None:
     """Write every stored event in the API's own record shape, the oldest first, twins included."""
-    from bot.answer import export_lines
+    from bot.terminal.answer import export_lines
 
     _choose(format_, "jsonl", "csv")
     for line in export_lines(settings(db, rules), since, until, query, format_):
@@ -128,7 +128,7 @@ def query(
     rules: Rules = None,
 ) -> None:
     """Search the stored events: what `/audit` answers. Without a time: the last 24 hours."""
-    from bot.answer import answer
+    from bot.terminal.answer import answer
 
     _choose(format_, "table", "jsonl")
     answer(settings(db, rules), q, format_)
@@ -151,8 +151,8 @@ def backtest(
     rules: Rules = None,
 ) -> None:
     """Show what the rule files would have found in the stored history. Changes nothing."""
-    from bot.backtest import backtest as run
-    from bot.what_if import what_if
+    from bot.terminal.backtest import backtest as run
+    from bot.terminal.what_if import what_if
 
     _choose(format_, "table", "jsonl")
     if compare is None:
@@ -184,7 +184,7 @@ def _choose(value: str, *choices: str) -> None:
 @cli.command()
 def alerts(format_: Format = "table", db: Db = None, rules: Rules = None) -> None:
     """List the alerts, the newest first, with the reason why each was or was not posted."""
-    from bot.answer import list_alerts
+    from bot.terminal.answer import list_alerts
 
     _choose(format_, "table", "jsonl")
     list_alerts(settings(db, rules), format_)
@@ -197,7 +197,7 @@ def explain(
     rules: Rules = None,
 ) -> None:
     """Say why an alert was raised, or what is known of an event."""
-    from bot.answer import explain as run
+    from bot.terminal.answer import explain as run
 
     run(settings(db, rules), what)
 
@@ -205,7 +205,7 @@ def explain(
 @cli.command()
 def status(format_: Format = "table", db: Db = None, rules: Rules = None) -> None:
     """Say how far the log is read, what is missing, what is queued, what the rules and the forest do."""
-    from bot.answer import show_status
+    from bot.terminal.answer import show_status
 
     _choose(format_, "table", "jsonl")
     show_status(settings(db, rules), format_)
@@ -214,7 +214,7 @@ def status(format_: Format = "table", db: Db = None, rules: Rules = None) -> Non
 @cli.command()
 def gaps(format_: Format = "table", db: Db = None, rules: Rules = None) -> None:
     """List the windows of the log that could not be read and are tried again."""
-    from bot.answer import show_gaps
+    from bot.terminal.answer import show_gaps
 
     _choose(format_, "table", "jsonl")
     show_gaps(settings(db, rules), format_)

@@ -14,15 +14,15 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from bot.backtest import evaluate
 from bot.cli import cli
 from bot.detect.sigma import load_rules
-from bot.edited import with_edit
 from bot.errors import ConfigError, RuleError
 from bot.fields import FactSettings
 from bot.model import Level, Record, Rule
-from bot.plots import MOST_ROWS, check_target, plot
 from bot.store.schema import Store
+from bot.terminal.backtest import evaluate
+from bot.terminal.edited import with_edit
+from bot.terminal.plots import MOST_ROWS, check_target, plot
 from bot.times import DAY, HOUR, MINUTE, SECOND, WEEK, iso
 from tests.conftest import START, add, record
 
@@ -370,5 +370,5 @@ def test_a_target_that_cannot_be_drawn_into_is_refused_before_the_work(tmp_path:
 
 
 def test_only_who_draws_waits_for_matplotlib() -> None:
-    code = "import sys, bot.what_if; sys.exit('matplotlib' in sys.modules)"
+    code = "import sys, bot.terminal.what_if; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

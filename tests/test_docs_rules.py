@@ -13,13 +13,13 @@ from bot.detect.rule_tests import run_tests
 from bot.detect.sigma import load_rules
 from bot.detect.tests_block import EVENT_KEYS
 from bot.model import Level
-from bot.rule_docs import BEGIN, DOCS, END, fields_page, rules_table, with_table
 from bot.rulebook import SHIPPED, read_rulebook
+from bot.terminal.rule_docs import BEGIN, DOCS, END, fields_page, rules_table, with_table
 
 PAGE = (DOCS / "rules.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 EXAMPLE, FILTER = (block for block in BLOCKS if block.startswith("title:"))
-REMAKE = "run python -m bot.rule_docs"
+REMAKE = "run python -m bot.terminal.rule_docs"
 
 
 def test_the_page_of_fields_is_made_from_the_catalogue() -> None:

@@ -11,7 +11,6 @@ from bot.detect import facts
 from bot.detect.match import matching
 from bot.detect.sigma import load_rules
 from bot.errors import ConfigError
-from bot.exception_files import filter_file
 from bot.fields import FactSettings
 from bot.model import FOREST
 from bot.query import parse_condition
@@ -20,6 +19,7 @@ from bot.store.conditions import prepare, sql_condition
 from bot.store.exceptions import TimedException
 from bot.store.schema import Store
 from bot.strict.yaml_text import write_document
+from bot.terminal.exception_files import filter_file
 from bot.times import DAY, MINUTE
 from tests.conftest import START, add, record
 

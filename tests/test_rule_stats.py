@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from bot.cli_rules import rules_cli
 from bot.detect.sigma import load_rules
 from bot.fields import FactSettings
 from bot.model import Alert, Entity, Finding, FindingState, Level
-from bot.rule_stats import RuleStats, costs, stats
 from bot.store import journal
 from bot.store.alerts import insert_alert, insert_finding
 from bot.store.schema import Store
+from bot.terminal.rule_stats import RuleStats, costs, stats
+from bot.terminal.rules_commands import rules_cli
 from bot.times import DAY, MINUTE
 from tests.conftest import START, add, record
 from tests.test_backtest import BULK, FILES, UPDATES, write

@@ -14,9 +14,9 @@ if TYPE_CHECKING:  # heavy modules are imported by the commands that need them, 
     from bot.detect.rule_tests import Outcome
     from bot.detect.rules import CompiledRule
     from bot.errors import Problem
-    from bot.rule_stats import RuleStats
     from bot.rulebook import Rulebook
     from bot.settings import Settings
+    from bot.terminal.rule_stats import RuleStats
 
 rules_cli = typer.Typer(no_args_is_help=True, help="Check, test, list and start rule files.")
 
@@ -282,7 +282,7 @@ def _list_cell(row: dict[str, Any], name: str) -> Any:
 def _records(settings: Settings, book: Rulebook, *, cost: bool) -> tuple[dict[str, RuleStats], dict[str, float]]:
     """Return what the database knows of each rule and, where asked for, what each costs; nothing without one."""
     from bot.app import now, opened
-    from bot.rule_stats import costs, stats
+    from bot.terminal.rule_stats import costs, stats
 
     if not settings.db.exists():
         return {}, {}

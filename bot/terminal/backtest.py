@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from bot import rulebook
-from bot.answer import span
 from bot.app import opened
 from bot.detect import facts
 from bot.detect.groups import Group
@@ -19,10 +18,11 @@ from bot.detect.match import Burst, Evaluation
 from bot.detect.rules import CompiledRule, RuleSet
 from bot.errors import ConfigError
 from bot.fields import FactSettings
-from bot.plots import check_target, plot
 from bot.settings import Settings
 from bot.show import lines, progress, say, table
 from bot.store.schema import Store
+from bot.terminal.answer import span
+from bot.terminal.plots import check_target, plot
 from bot.times import DAY, WEEK, iso
 
 HEADS = ("rule", "level", "bursts", "entities", "a week", "noisiest", "")

@@ -71,11 +71,11 @@ def add(
 
     Prints what it would have hidden in the last 30 days.
     """
-    from bot.answer import fact_settings
     from bot.app import now, opened
     from bot.errors import ConfigError
     from bot.show import say
     from bot.store import coverage, exceptions
+    from bot.terminal.answer import fact_settings
     from bot.times import DAY, iso
 
     if not math.isfinite(days):
@@ -117,9 +117,9 @@ def export(
     """Print exceptions as Sigma filters, for rules/exceptions/: reviewed, and without an end."""
     from bot.app import now, opened
     from bot.errors import ConfigError
-    from bot.exception_files import filter_file
     from bot.rulebook import read_rulebook
     from bot.store import exceptions
+    from bot.terminal.exception_files import filter_file
 
     settings = _settings(db, rules)
     with opened(settings.db) as store:

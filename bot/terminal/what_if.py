@@ -10,20 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from bot import rulebook
-from bot.answer import span
 from bot.app import opened
-from bot.backtest import Found, Past, as_line, draw, evaluate, say_group
 from bot.detect.groups import Group
 from bot.detect.match import Burst
 from bot.detect.rules import CompiledRule, RuleSet
-from bot.edited import with_edit
 from bot.errors import ConfigError
-from bot.plots import check_target
 from bot.rule_changes import Changes, compare
 from bot.rulebook import Rulebook
 from bot.settings import Settings
 from bot.show import lines, plain, say, table
 from bot.store.schema import Store
+from bot.terminal.answer import span
+from bot.terminal.backtest import Found, Past, as_line, draw, evaluate, say_group
+from bot.terminal.edited import with_edit
+from bot.terminal.plots import check_target
 from bot.times import iso
 
 HEADS = ("rule", "level", "before", "after", "added", "gone", "moved", "entities", "")

@@ -1,4 +1,4 @@
-"""The parts of the docs that are made from the code: `python -m bot.rule_docs` writes them, a test holds them true."""
+"""The parts of the docs that the code knows best: `python -m bot.terminal.rule_docs` writes them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from bot.fields import EVENT_FIELDS, FACTS, LEARNING_DAYS, Field
 from bot.rulebook import SHIPPED, read_rulebook
 
 DOCS = SHIPPED.parent / "docs"
-BEGIN, END = "<!-- the table is made by python -m bot.rule_docs -->", "<!-- end of the table -->"
+BEGIN, END = "<!-- the table is made by python -m bot.terminal.rule_docs -->", "<!-- end of the table -->"
 
 _FIELDS_HEAD = """# Fields
-<!-- made from bot/fields.py by python -m bot.rule_docs -->
+<!-- made from bot/fields.py by python -m bot.terminal.rule_docs -->
 The same names in rules, in `/audit`, in `audit-bot query` and in exports. A *text* compares without regard to case and
 takes `*` and `?`; a *number* takes `lt`, `lte`, `gt`, `gte`; a *bool* is `true` or `false`. A field without a value
 matches nothing but `null` and `exists: false`.
