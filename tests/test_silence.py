@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 import random
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -20,7 +17,6 @@ from bot.times import DAY, HOUR, MINUTE, parse_time
 
 BEGIN = parse_time("2026-01-05T00:00:00Z")  # a Monday
 UTC = FactSettings()
-REAL = sorted(Path("/work/shared/data").glob("*.jsonl.gz"))
 LONGEST = 14 * 24  # hours that a stretch is followed for
 
 
@@ -113,11 +109,3 @@ def test_a_silence_only_grows(minutes: list[int], hours: int, more: int) -> None
         assert later is not None
         assert later.missed >= now.missed
         assert later.usual == now.usual
-
-
-@pytest.mark.parametrize("path", REAL, ids=lambda path: path.name)
-def test_real_logs_ring_a_few_times_a_year(path: Path) -> None:
-    """Three public histories, sparse ones: what rings is Christmas and the like."""
-    with gzip.open(path) as file:
-        times = [parse_time(json.loads(line)["timestamp"]) for line in file]
-    assert len(rings(times)) <= 4

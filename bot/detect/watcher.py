@@ -58,6 +58,7 @@ class Watcher:
         self.config = config
         self.windows = Windows(excluded)
         self.history: dict[WindowKey, Floats] = {}  # features of closed windows
+        self.free: set[WindowKey] = set()  # a posted rule said it already: costs no alarm
         self.fitted: _Fitted | Refusal = Refusal("waiting for the first events")
         self.refit_at = 0  # by the log's own clock, so that a restart fits what was fitted before
 
@@ -126,10 +127,10 @@ class Watcher:
             self.windows.forget(until - HISTORY)
             rows = self.history.items()
             good = {key: row for key, row in rows if key.hour < until and key not in self.windows.excluded}
-            self.fitted = fit_budget(good, began, self.config)
+            self.fitted = fit_budget(good, self.free, began, self.config)
 
 
-def fit_budget(rows: dict[WindowKey, Floats], began: int, config: ForestConfig) -> _Fitted | Refusal:
+def fit_budget(rows: dict[WindowKey, Floats], free: set[WindowKey], began: int, config: ForestConfig) -> _Fitted | Refusal:
     """Fit on older windows, and set the threshold on those of the latest weeks, which the forest has not seen.
 
     Weeks without any window do not count. The log's very first windows teach nothing: everything was new then.
@@ -139,7 +140,7 @@ def fit_budget(rows: dict[WindowKey, Floats], began: int, config: ForestConfig) 
     since = began + weeks[-trail] * WEEK if weeks else began
     burn = began + min(EVERYTHING_NEW, (since - began) // 4)
     learn = [row for key, row in rows.items() if burn <= key.hour < since][-MOST_ROWS:]
-    recent = {key: row for key, row in rows.items() if key.hour >= since}
+    recent = {key: row for key, row in rows.items() if key.hour >= since and key not in free}
     forest = fit(np.array(learn).reshape(-1, len(NAMES)), config.groups)
     if isinstance(forest, Refusal):
         return forest
