@@ -29,7 +29,9 @@ def audit_bot(
     *arguments: object, folder: Path, stdin: bytes = b"", **environment: Any
 ) -> subprocess.CompletedProcess[str]:
     """Run a command in an empty environment; the database is the folder's."""
-    known = {name: os.environ[name] for name in ("PATH", "HOME", "COVERAGE_PROCESS_START") if name in os.environ}
+    known = {
+        name: text for name, text in os.environ.items() if name in ("PATH", "HOME") or name.startswith("COVERAGE_")
+    }
     done = subprocess.run(
         [sys.executable, "-m", "bot", *map(str, arguments)],
         input=stdin, capture_output=True, timeout=60, check=False,

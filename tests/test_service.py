@@ -56,9 +56,7 @@ def test_the_service_polls_alerts_answers_and_stops_when_told(tmp_path: Path) ->
             "AUDIT_BOT_CHANNEL": ALERTS, "AUDIT_BOT_ALLOWED": GROUP, "AUDIT_BOT_DB": str(tmp_path / "audit.db"),
             "AUDIT_BOT_POLL_SECONDS": "1",
         }  # fmt: skip
-        for name in ("HOME", "COVERAGE_PROCESS_START"):
-            if name in os.environ:
-                environment[name] = os.environ[name]
+        environment |= {name: text for name, text in os.environ.items() if name.startswith("COVERAGE_")}
         log = (tmp_path / "log.txt").open("w+")
         with subprocess.Popen([sys.executable, "-m", "bot", "run"], env=environment, stderr=log) as process:
             try:
