@@ -130,7 +130,9 @@ class Watcher:
             self.fitted = fit_budget(good, self.free, began, self.config)
 
 
-def fit_budget(rows: dict[WindowKey, Floats], free: set[WindowKey], began: int, config: ForestConfig) -> _Fitted | Refusal:
+def fit_budget(
+    rows: dict[WindowKey, Floats], free: set[WindowKey], began: int, config: ForestConfig
+) -> _Fitted | Refusal:
     """Fit on older windows, and set the threshold on those of the latest weeks, which the forest has not seen.
 
     Weeks without any window do not count. The log's very first windows teach nothing: everything was new then.
