@@ -83,9 +83,6 @@ TABLES = (
     " author TEXT NOT NULL, created INTEGER NOT NULL, expires INTEGER NOT NULL, removed INTEGER, removed_by TEXT)",
     "CREATE TABLE journal (id INTEGER PRIMARY KEY, time INTEGER NOT NULL, who TEXT NOT NULL, what TEXT NOT NULL,"
     " detail TEXT NOT NULL, hash TEXT NOT NULL)",
-    # one actor's or address's hour as the forest saw it: a start does not compute them all again
-    "CREATE TABLE windows (kind TEXT NOT NULL, entity TEXT NOT NULL, hour INTEGER NOT NULL, features BLOB NOT NULL,"
-    " score REAL, finding INTEGER, PRIMARY KEY (kind, entity, hour)) WITHOUT ROWID",
     # what polls saw of the log's last day, and how many copies of it are missing there since when
     "CREATE TABLE sightings (time INTEGER NOT NULL, fingerprint INTEGER NOT NULL, copies INTEGER NOT NULL,"
     " missing INTEGER NOT NULL DEFAULT 0, since INTEGER, finding INTEGER REFERENCES findings,"

@@ -43,8 +43,8 @@ def status(store: Store, now: int) -> Status:
     [(queue, oldest)] = store.rows("SELECT count(*), min(created) FROM outbox WHERE state IN ('pending', 'sending')")
     learnt = None if first is None else first + LEARNING_DAYS * DAY
     return Status(
-        events=store.value("SELECT count(*) FROM events"),
-        malformed=store.value("SELECT count(*) FROM malformed"),
+        events=store.db.table("events").count,
+        malformed=store.db.table("malformed").count,
         first_event=first,
         last_event=last,
         watermark=_number(store.meta("watermark")),
