@@ -143,6 +143,15 @@ def test_retry_after_is_obeyed() -> None:
         assert time.monotonic() - began >= 1
 
 
+def test_a_limit_that_counts_refused_requests_too_is_outwaited() -> None:
+    """The wait doubles while it is not enough; asking again and again would keep us out for ever."""
+    with portal(*[send(429, Retry_After="1")] * 2, send(body=page())) as (mine, asked):
+        began = time.monotonic()
+        mine.page(WINDOW, 0)
+        assert len(asked) == 3
+        assert time.monotonic() - began >= 3
+
+
 @pytest.mark.parametrize(("text", "seconds"), [("86400", 86400), (formatdate(NOW / SECOND + 7200, usegmt=True), 7200)])
 def test_a_very_long_wait_is_handed_on(text: str, seconds: int) -> None:
     """Whoever schedules the polls obeys it, and says so; as seconds or as a date."""

@@ -23,7 +23,7 @@ PAGE_SIZE = 1000
 DEADLINE = 30.0  # seconds for one request as a whole; httpx's own timeouts are per read
 READ_TIMEOUT = 10.0
 BYTE_CAP = 64 << 20
-ATTEMPTS, PATIENCE, LONGEST_WAIT = 12, 120.0, 60.0
+ATTEMPTS, PATIENCE, LONGEST_WAIT = 12, 300.0, 60.0
 REFUSED = {
     400: "The portal refuses the request: check CORTEX_BASE_URL and AUDIT_BOT_ARRAY_STYLE",
     401: "The portal does not know the key: create one under Settings > API keys and set CORTEX_API_KEY",
@@ -55,6 +55,7 @@ class Portal:
         self._array_style, self._now, self._monotonic = array_style, now, monotonic
         self._clock: tuple[int, float] | None = None  # the server's Date, and our monotonic time when it came
         self.requests = 0
+        self._limited = 0  # answers in a row that said we ask too often
         self._http = httpx.Client(
             base_url=base_url.rstrip("/"),
             headers={"Authorization": f"Bearer {key}", "Accept": "application/json"},
@@ -119,8 +120,15 @@ class Portal:
             raise AccessError(f"{REFUSED[status]} (HTTP {status}).")
         if 300 <= status < 400:
             raise AccessError(f"The portal wants to send us elsewhere (HTTP {status}): check CORTEX_BASE_URL.")
+        self._limited = self._limited + 1 if status == 429 else 0
         if status != 200:
-            raise ApiError(f"The portal answered HTTP {status}", _retry_after(reply, self._now()))
+            raise ApiError(f"The portal answered HTTP {status}", self._longer(_retry_after(reply, self._now())))
+
+    def _longer(self, wait: float | None) -> float | None:
+        """Return the wait asked for, doubled each time that it was not enough: refused requests may count too."""
+        if wait is None or wait > LONGEST_WAIT:
+            return wait
+        return min(wait * (1 << min(max(self._limited - 1, 0), 10)), LONGEST_WAIT)
 
     def _body(self, reply: httpx.Response, began: float) -> bytes:
         chunks, size = [], 0
