@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import signal
 import sys
 import tempfile
 import threading
@@ -40,8 +41,9 @@ class Demo:
 
 
 def demo(settings: Settings, port: int, db: Path | None, *, fast: bool) -> None:
-    """Run the demo until it is interrupted."""
+    """Run the demo until it is interrupted or ended; its folder goes with it."""
     configure_logs()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with (
         tempfile.TemporaryDirectory() as folder,
         running(settings, port, db or Path(folder) / "demo.db", fast) as shown,
@@ -105,7 +107,8 @@ def _settings(settings: Settings, db: Path, secret: str, key: str, portal: str, 
 
 
 def simulate(port: int, seed: int, key: str) -> None:
-    """Serve the simulated API until it is interrupted."""
+    """Serve the simulated API until it is interrupted or ended."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with _serve(cortex.app(cortex.storied(seed, now(), attacks=True), now, key), port) as served:
         sys.stdout.write(f"CORTEX_BASE_URL={served.url} CORTEX_API_KEY={key}\nCtrl-C ends it.\n")
         sys.stdout.flush()

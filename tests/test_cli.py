@@ -300,6 +300,18 @@ def test_the_journal_is_verified(imported: Path) -> None:
     assert audit_bot("journal", "verify", "--anchor", "0" * 64, folder=imported).returncode == 1
 
 
+def test_the_simulator_serves_until_it_is_ended() -> None:
+    """It prints how to reach it, and ends without a word."""
+    command = [sys.executable, "-m", "bot", "simulate", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stderr
+        assert process.stdout.readline().startswith("CORTEX_BASE_URL=http://127.0.0.1:")
+        process.terminate()
+        assert process.wait(10) == 130
+        assert "Traceback" not in process.stderr.read()
+
+
 def test_polling_goes_on_where_it_was_killed(tmp_path: Path) -> None:
     """kill -9 at any moment costs nothing and doubles nothing."""
     source = cortex.Source()
