@@ -13,11 +13,13 @@ test: setup lint types imports unit
 setup: .venv/.made
 
 # Made again only when the lock changes. The stamp is written last, so a broken-off set-up starts over.
+# --no-deps: the lock is whole (pip check says so), and an older pip would look for a newer `coverage[toml]` than is pinned.
 .venv/.made: requirements.lock
 	rm -rf .venv
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(BIN)/python -m pip check --disable-pip-version-check
 	touch $@
 
 lint: setup
