@@ -91,7 +91,11 @@ TABLES = (
     AUDIT_LOG,
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (TABLES,)  # number n leads from schema n to n + 1; released ones never change
+# from schema 1 to 2
+TO_2: tuple[str, ...] = ()
+
+# number n leads from schema n to n + 1; released ones never change
+MIGRATIONS: tuple[tuple[str, ...], ...] = (TABLES, TO_2)
 SCHEMA = len(MIGRATIONS)
 
 
