@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Page, expect, sync_playwright
 
+from bot.sandbox.slack_state import ALERTS
 from tests.slack_lab import Lab, lab
 
 CHROMIUM = shutil.which("chromium")
@@ -72,3 +75,16 @@ def test_an_alert_is_seen_acknowledged_and_asked_about(bench: Lab, page: Page) -
     expect(messages.locator(".ephemeral")).to_have_count(0)
     messages.get_by_role("button", name="Resolve").click()
     expect(messages.locator(".ephemeral")).to_contain_text("You may not use this bot")
+
+
+def test_a_picture_in_a_thread_is_seen_and_said(bench: Lab, page: Page) -> None:
+    """The file of an alert shows in its thread, with its title above and its words for whoever cannot see it."""
+    _, ts = bench.posted_alert()
+    drawn = io.BytesIO()
+    Image.new("RGB", (40, 20), "teal").save(drawn, "PNG")
+    bench.app.post_file(ALERTS, "A1.png", drawn.getvalue(), "Thirty days", alt="a teal <b>field</b>", thread_ts=ts)
+    page.get_by_role("button", name="1 reply").click()
+    thread = page.get_by_role("region", name="Thread")
+    picture = thread.get_by_role("img", name="a teal <b>field</b>")
+    expect(thread).to_contain_text("Thirty days")
+    expect(picture).to_have_js_property("naturalWidth", 40)

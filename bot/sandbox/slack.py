@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from bot.sandbox.slack_files import Files
 from bot.sandbox.slack_requests import Requests
 from bot.sandbox.slack_state import (
     APP,
@@ -48,6 +49,7 @@ class FakeSlack(Workspace):
     def __init__(self, clock: Callable[[], int], signing_secret: str, events_url: str, **given: Any) -> None:
         super().__init__(clock, **given)
         self.requests = Requests(self, signing_secret, events_url)
+        self.files = Files(self)
 
 
 def fake_slack(
@@ -66,6 +68,8 @@ def fake_slack(
         *(Route(path, _file(name, kind)) for path, (name, kind) in PAGE_FILES.items()),
         Route("/api/{method}", served.api, methods=["GET", "POST"]),
         Route("/response/{key}", served.respond, methods=["POST"]),
+        Route("/upload/{key}", slack.files.receive, methods=["POST"]),
+        Route("/files/{key}", slack.files.show),
         Route("/console/state", served.state),
         Route("/console/command", served.command, methods=["POST"]),
         Route("/console/click", served.click, methods=["POST"]),
@@ -84,6 +88,9 @@ class _Served:
             "chat.postMessage": self._post,
             "chat.update": self._update,
             "conversations.history": self._history,
+            "conversations.replies": self._replies,
+            "files.getUploadURLExternal": self._slack.files.begin,
+            "files.completeUploadExternal": self._share,
             "apps.connections.open": lambda _: {"url": self._slack.socket_url},
             "users.info": lambda given: {"user": self._user(given.get("user"))},
             "usergroups.users.list": self._group,
@@ -150,7 +157,9 @@ class _Served:
         return JSONResponse({"ok": True})
 
     def _learn_url(self, request: Request) -> None:
-        self._slack.requests.url = self._slack.requests.url or str(request.base_url).rstrip("/")
+        own = str(request.base_url).rstrip("/")
+        self._slack.requests.url = self._slack.requests.url or own
+        self._slack.files.address = self._slack.files.address or own
 
     def _call(self, method: str, given: Json, authorization: str) -> Json:
         with self._slack.lock:
@@ -202,6 +211,23 @@ class _Served:
         more = start + limit < len(found)
         cursor = {"next_cursor": str(start + limit) if more else ""}
         return {"messages": found[start : start + limit], "has_more": more, "response_metadata": cursor}
+
+    def _replies(self, given: Json) -> Json:
+        """Return a message and the replies in its thread, all on one page."""
+        self._need("channels:history")
+        name, ts = str(given.get("channel")), str(given.get("ts"))
+        if name not in self._slack.channels:
+            raise SlackError("channel_not_found", name)
+        found = [m for m in self._slack.everything(name) if ts in (m["ts"], m.get("thread_ts"))]
+        if not found:
+            raise SlackError("thread_not_found", ts)
+        return {"messages": found, "has_more": False, "response_metadata": {"next_cursor": ""}}
+
+    def _share(self, given: Json) -> Json:
+        channel = given.get("channel_id")
+        if channel and channel not in self._slack.channels:  # ids only
+            raise SlackError("channel_not_found", str(channel))
+        return self._slack.files.finish(given, self._open({"channel": channel}) if channel else None)
 
     def _group(self, given: Json) -> Json:
         self._need("usergroups:read")

@@ -16,7 +16,7 @@ TOKEN, APP_TOKEN = "xoxb-sandbox", "xapp-sandbox"  # they open nothing but this 
 GROUP = "S0SECURITY"
 ALERTS, OPS, GENERAL, ARCHIVED = "C0ALERTS", "C0AUDITOPS", "C0GENERAL", "C0ARCHIVED"
 RESPONSE_USES, RESPONSE_AGE = 5, 30 * MINUTE
-SCOPES = "chat:write commands channels:history groups:history users:read users:read.email usergroups:read"
+SCOPES = "chat:write files:write commands channels:history groups:history users:read users:read.email usergroups:read"
 
 Json = dict[str, Any]
 

@@ -22,13 +22,14 @@ from bot.settings import Settings
 from bot.slack.alert_message import EVENT_TYPE, alert_message
 from bot.slack.blocks import Message, check_limits, message, paragraph, payload, plain_payload
 from bot.slack.guard import Person
-from bot.slack.text import clean_lines
+from bot.slack.text import clean, clean_lines
 from bot.times import SECOND
 
 log = logging.getLogger(__name__)
 
 SEND_SECONDS, GUARD_SECONDS = 15, 1  # the second twice at most before an acknowledgement, which Slack awaits for 3 s
 HISTORY_PAGE, HISTORY_PAGES = 200, 10
+MAX_TITLE, MAX_ALT = 200, 1_000  # of a file; Slack refuses more than the second
 TRANSIENT = {
     "ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable", "request_timeout",
     "team_added_to_org", "accesslimited", "message_limit_exceeded",
@@ -134,6 +135,33 @@ class SlackSender:
         text = clean_lines(text, 3_500)
         arguments = {"channel": channel} | ({"thread_ts": thread_ts} if thread_ts else {})
         return str(self._send("chat_postMessage", message(text, [paragraph(text)]), **arguments)["ts"])
+
+    def post_file(
+        self, channel: str, name: str, content: bytes, title: str, *, alt: str = "", thread_ts: str | None = None
+    ) -> None:
+        """Upload a file and show it, in a thread where one is named; `channel` is an id. Raises DeliveryError.
+
+        `alt` says in words what a picture shows.
+        """
+        self._posts(
+            "files_upload_v2", channel=channel, thread_ts=thread_ts, filename=name, content=content,
+            title=clean(title, MAX_TITLE), alt_txt=clean(alt, MAX_ALT) if alt else None,
+        )  # fmt: skip
+
+    def has_file(self, channel: str, thread_ts: str, name: str) -> bool:
+        """Tell whether the bot has put a file of this name into a thread already. Raises DeliveryError."""
+        own, cursor = self._reads("auth_test")["bot_id"], ""
+        for _ in range(HISTORY_PAGES):
+            page = self._reads(
+                "conversations_replies", channel=channel, ts=thread_ts, limit=HISTORY_PAGE, cursor=cursor
+            )
+            for found in cast(list[dict[str, Any]], page["messages"]):
+                if found.get("bot_id") == own and any(file.get("name") == name for file in found.get("files") or ()):
+                    return True
+            cursor = (page.get("response_metadata") or {}).get("next_cursor") or ""
+            if not cursor:
+                break
+        return False
 
     def find_alert(self, channel: str, alert_id: int, since: int) -> str | None:
         """Return the ts of the bot's own message about an alert since then, None where there is none.

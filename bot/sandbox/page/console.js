@@ -147,11 +147,21 @@ function attachment(part, message) {
   return node;
 }
 
+function file(one) { // a picture shows itself, anything else can only be saved
+  const path = new URL(one.url_private).pathname;
+  const kilobytes = `${Math.max(1, Math.round(one.size / 1000))} kB`;
+  if (one.mimetype !== "image/png") return el("p", { className: "file" }, el("a", { href: path, download: one.name }, one.title), ` ${kilobytes}`);
+  const picture = el("img", { src: path, alt: one.alt_txt || one.title });
+  return el("figure", { className: "file" }, el("figcaption", {}, one.title), el("a", { href: path, target: "_blank", rel: "noreferrer" }, picture));
+}
+
 function body(message) {
   const blocks = drawBlocks(message.blocks, message);
   const beside = (message.attachments || []).map((part) => attachment(part, message));
-  const words = blocks.length ? null : el("p", { className: "words" }, mrkdwn(message.text || "", message.mrkdwn));
-  return [words, ...blocks, ...beside];
+  const files = (message.files || []).map(file);
+  const bare = blocks.length || (files.length && !message.text);
+  const words = bare ? null : el("p", { className: "words" }, mrkdwn(message.text || "", message.mrkdwn));
+  return [words, ...blocks, ...beside, ...files];
 }
 
 function clock(ts) {
