@@ -26,6 +26,11 @@ ACTOR_KINDS = ("person", "key", "webhook", "none")
 ACTOR_TYPES = ("API_KEY", "PERSONAL_API_KEY", "OAUTH2", "BACKSTAGE", "ANONYMOUS")
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 LEARNING_DAYS = 14  # every *_new fact is unknown for so long after the first event of the log
+HABIT_DAYS = 90  # an actor's habit: the hours of so many days before in which it did something; in UTC, since the
+# hour of tolerance on either side also bridges the change to summer time, so that it hangs on no setting
+LEAST_HABIT = 50  # of fewer hours nobody can say what is usual
+RARE_HOUR = 50  # an hour of the day is unusual where fewer than one of so many lay within an hour of it
+USUAL_DAYS = 30  # what is usual of deletes: the mean of so many days, the last one left out
 
 EVENT_FIELDS = (
     Field("time", "text", "when it happened, ISO 8601 in UTC"),
@@ -49,12 +54,28 @@ FACTS = (
     Field("type_new_for_actor", "bool", "the actor's first event on this type"),
     Field("action_new_for_actor", "bool", "the actor's first event with this action"),
     Field(
+        "type_new_without_actor",
+        "bool",
+        "the first event on this type that names no actor; missing where there is an actor",
+    ),
+    Field(
+        "usual_deletes",
+        "number",
+        f"deletes a day by the actor, on average over {USUAL_DAYS} days, the last day before the event left out",
+    ),
+    Field(
         "object_by_other", "bool", "the object was last created by another actor; missing where nobody saw it created"
     ),
     Field("type_sensitive", "bool", "the type matches a pattern of rules/sensitive.yml"),
     Field("hour", "number", "hour of the day, 0 to 23, in AUDIT_BOT_TIMEZONE"),
     Field("weekday", "text", "mon to sun, in AUDIT_BOT_TIMEZONE", WEEKDAYS),
     Field("off_hours", "bool", "outside AUDIT_BOT_WORKING_HOURS, in AUDIT_BOT_TIMEZONE"),
+    Field(
+        "unusual_hour",
+        "bool",
+        f"of the hours in which the actor did something in the {HABIT_DAYS} days before, fewer than one in {RARE_HOUR}"
+        f" lay within an hour of this hour of the day (UTC); missing where there are fewer than {LEAST_HABIT}",
+    ),
 )
 
 FIELDS = {field.name: field for field in (*EVENT_FIELDS, *FACTS)}

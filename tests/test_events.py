@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import random
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -124,9 +126,6 @@ def test_any_order_and_batching_of_arrival_ends_in_the_same_facts(
     records: list[Record], dice: object, batch: int
 ) -> None:
     """Late events correct the facts of the events they affect: facts are functions of the set of events."""
-    import random
-    import tempfile
-
     assert isinstance(dice, random.Random)
     with tempfile.TemporaryDirectory() as folder:
         straight, mixed = Store(Path(folder) / "a.db"), Store(Path(folder) / "b.db")
@@ -145,8 +144,6 @@ def test_any_order_and_batching_of_arrival_ends_in_the_same_facts(
 @given(EVENTS)
 def test_facts_say_the_same_in_sql_and_over_columns(records: list[Record]) -> None:
     """The view that people open and the columns that rules read must not disagree."""
-    import tempfile
-
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder) / "a.db")
         add(store, records)
@@ -179,6 +176,13 @@ def naive(records: list[Record], me: Record) -> dict[str, object]:
     ]
     newest = max((one.time for one in made), default=None)
     by_self = any(one.actor == me.actor for one in made if one.time == newest)
+    bare = [one for one in records if one.actor is None and one.type == me.type]
+    first_bare = learnt and me.actor is None
+    hour = me.time // HOUR
+    past = [(hour - one.time // HOUR, one) for one in records if one.actor == me.actor]
+    deletes = sum(one.action == "DELETE" for ago, one in past if 24 < ago <= 31 * 24)
+    habit = {ago for ago, _ in past if 0 < ago <= 90 * 24}
+    near = sum(ago % 24 in (0, 1, 23) for ago in habit)
     return {
         "actor_new": new("actor"),
         "ip_new": new("ip"),
@@ -186,16 +190,49 @@ def naive(records: list[Record], me: Record) -> dict[str, object]:
         "type_new_for_actor": new("actor", "type"),
         "action_new_for_actor": new("actor", "action"),
         "actor_idle_days": None if not before or me.actor is None else round((me.time - max(before)) / DAY, 9),
+        "type_new_without_actor": float(me.time == min(one.time for one in bare)) if first_bare else None,
+        "usual_deletes": None if me.actor is None else round(deletes / 30, 9),
+        "unusual_hour": None if me.actor is None or len(habit) < 50 else float(near * 50 < len(habit)),
         "object_by_other": None if newest is None or me.actor is None else float(not by_self),
     }
+
+
+HABITS = st.builds(
+    lambda seed, span, hours, size: [
+        record(START + day * DAY + hour * HOUR, action, "ann@corp.example")
+        for dice in [random.Random(seed)]
+        for day, hour, action in [
+            (dice.randrange(span), dice.choice(hours), dice.choice(["UPDATE", "DELETE"])) for _ in range(size)
+        ]
+    ],
+    st.integers(0, 999),
+    st.integers(40, 130),
+    st.sampled_from([(1, 2), (1, 2, 3, 4, 11), (23, 0, 0, 0, 9), tuple(range(24))]),
+    st.integers(60, 140),
+)
+
+
+@settings(max_examples=20, deadline=None)
+@given(HABITS)
+def test_what_is_usual_for_an_actor_is_what_the_catalogue_says(records: list[Record]) -> None:
+    """Over columns and in SQL, against a naive reading; with enough history to know habits."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(Path(folder) / "a.db")
+        add(store, records)
+        columns = facts.read(store, PLAIN)
+        rows = {row[0]: row[1:] for row in store.rows("SELECT id, usual_deletes, unusual_hour FROM audit_log")}
+        for place, (number, one) in enumerate(zip(columns.id.tolist(), stored(store), strict=True)):
+            wanted = naive(records, one)
+            for name, theirs in zip(("usual_deletes", "unusual_hour"), rows[number], strict=True):
+                assert value(columns[name], place) == wanted[name], name
+                assert (None if theirs is None else round(float(theirs), 9)) == wanted[name], name
+        store.close()
 
 
 @settings(max_examples=60, deadline=None)
 @given(EVENTS)
 def test_facts_are_what_the_catalogue_says(records: list[Record]) -> None:
     """Against a naive reading of the definitions."""
-    import tempfile
-
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder) / "a.db")
         add(store, records)

@@ -16,9 +16,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bot.detect.columns import BoolColumn, Codes, Column, Columns, Ints, NumberColumn, TextColumn
-from bot.fields import ACTOR_KINDS, ACTOR_TYPES, LEARNING_DAYS, WEEKDAYS, FactSettings
+from bot.fields import (
+    ACTOR_KINDS,
+    ACTOR_TYPES,
+    HABIT_DAYS,
+    LEARNING_DAYS,
+    LEAST_HABIT,
+    RARE_HOUR,
+    USUAL_DAYS,
+    WEEKDAYS,
+    FactSettings,
+)
 from bot.store.schema import Store
-from bot.times import DAY, MINUTE
+from bot.times import DAY, HOUR, MINUTE
 
 NEVER = np.iinfo(np.int64).max
 _COLUMNS = {"actor": "actors", "ip": "addresses", "object": "objects", "type": "types", "action": "actions"}
@@ -87,6 +97,9 @@ class _Facts:
             "ip_age_days_for_actor": lambda c: self._days_since(c, "actor_ip", "actor", "ip"),
             "type_new_for_actor": lambda c: self._new(c, "actor_type", "actor", "type"),
             "action_new_for_actor": lambda c: self._new(c, "actor_action", "actor", "action"),
+            "type_new_without_actor": self._type_new_without_actor,
+            "usual_deletes": self._usual_deletes,
+            "unusual_hour": self._unusual_hour,
             "object_by_other": self._object_by_other,
             "type_sensitive": self._type_sensitive,
             "hour": self._hour,
@@ -109,8 +122,10 @@ class _Facts:
 
     def _first(self, columns: Columns, kind: str, a: str, b: str | None = None) -> Ints:
         """Return when the key of each event was first seen; NEVER where the event lacks it."""
-        keys_a = self._key(columns, a)
         keys_b = self._key(columns, b) if b else np.zeros(len(columns), dtype=np.int64)
+        return self._first_of(columns, kind, self._key(columns, a), keys_b)
+
+    def _first_of(self, columns: Columns, kind: str, keys_a: Ints, keys_b: Ints) -> Ints:
         rows = self._store.rows(
             "SELECT a, b, time FROM first_seen WHERE kind = ? AND a IN (SELECT value FROM json_each(?)) ORDER BY a, b",
             (kind, _json(np.unique(keys_a[keys_a >= 0]))),
@@ -127,13 +142,21 @@ class _Facts:
         return NEVER if found is None else int(found)
 
     def _new(self, columns: Columns, kind: str, a: str, b: str | None = None) -> BoolColumn:
-        first = self._first(columns, kind, a, b)
+        return self._is_first(columns, self._first(columns, kind, a, b))
+
+    def _is_first(self, columns: Columns, first: Ints) -> BoolColumn:
+        """Tell whether events are the first of their key; unknown without one, and while the log is young."""
         known = (first != NEVER) & (columns.time - self._log_start() >= LEARNING_DAYS * DAY)
         return BoolColumn(np.where(known, first == columns.time, -1).astype(np.int8))
 
     def _days_since(self, columns: Columns, kind: str, a: str, b: str | None = None) -> NumberColumn:
         first = self._first(columns, kind, a, b)
         return NumberColumn(np.where(first == NEVER, np.nan, (columns.time - first) / float(DAY)))
+
+    def _type_new_without_actor(self, columns: Columns) -> BoolColumn:
+        nobody = np.where(self._key(columns, "actor") < 0, 0, -1)
+        first = self._first_of(columns, "nobody_type", nobody, self._key(columns, "type"))
+        return self._is_first(columns, first)
 
     # -- the actor ---------------------------------------------------------------------------------------------
     def _actor_kind(self, columns: Columns) -> TextColumn:
@@ -158,6 +181,37 @@ class _Facts:
         if len(rows):
             result = (columns.time - before[place.reshape(-1)]) / float(DAY)
         return NumberColumn(result)
+
+    def _activity(self, actors: Ints) -> tuple[Ints, Ints, Ints]:
+        """Return (actor, hour, deletes) of all hours in which these actors did something, sorted."""
+        rows = self._store.rows(
+            "SELECT actor, hour, deletes FROM activity WHERE actor IN (SELECT value FROM json_each(?))"
+            " ORDER BY actor, hour",
+            (_json(np.unique(actors[actors >= 0])),),
+        )
+        actor, hour, deletes = np.array(rows, dtype=np.int64).reshape(-1, 3).T
+        return actor, hour, deletes
+
+    def _usual_deletes(self, columns: Columns) -> NumberColumn:
+        actors, hours = self._key(columns, "actor"), columns.time // HOUR
+        actor, hour, deletes = self._activity(actors)
+        spans = _Spans(actor, hour)
+        since, until = (spans.places(actors, hours - 24 * days) for days in (USUAL_DAYS + 1, 1))
+        so_far = np.concatenate(([0], np.cumsum(deletes)))
+        usual = (so_far[until] - so_far[since]) / float(USUAL_DAYS)
+        return NumberColumn(np.where(actors >= 0, usual, np.nan))
+
+    def _unusual_hour(self, columns: Columns) -> BoolColumn:
+        actors, hours = self._key(columns, "actor"), columns.time // HOUR
+        actor, hour, _ = self._activity(actors)
+        spans = _Spans(actor, hour)
+        habit = spans.places(actors, hours) - spans.places(actors, hours - 24 * HABIT_DAYS)
+        by_hour = _Spans(24 * actor + hour % 24, hour)
+        near = np.zeros(len(columns), dtype=np.int64)
+        for beside in (-1, 0, 1):
+            keys = np.where(actors >= 0, 24 * actors + (hours + beside) % 24, -1)
+            near += by_hour.places(keys, hours) - by_hour.places(keys, hours - 24 * HABIT_DAYS)
+        return BoolColumn(np.where(habit >= LEAST_HABIT, near * RARE_HOUR < habit, -1).astype(np.int8))
 
     # -- the object --------------------------------------------------------------------------------------------
     def _object_by_other(self, columns: Columns) -> BoolColumn:
@@ -205,6 +259,20 @@ class _Facts:
 def _pair(a: Ints, b: Ints) -> Ints:
     """Return two dictionary ids as one number that sorts as they do."""
     return (a << 32) | b
+
+
+class _Spans:
+    """Sorted (key, hour) pairs, to be counted between two hours of a key."""
+
+    def __init__(self, keys: Ints, hours: Ints) -> None:
+        self._base = int(hours.min(initial=0))
+        self._width = int(hours.max(initial=0)) - self._base + 1
+        self._both = np.sort(keys * self._width + hours - self._base)
+
+    def places(self, keys: Ints, hours: Ints) -> Ints:
+        """Return how many pairs come before each (key, hour)."""
+        inside = np.clip(hours - self._base, 0, self._width)
+        return np.searchsorted(self._both, keys * self._width + inside)
 
 
 def _last_at_or_before(keys: Ints, times: Ints, wanted: Ints, at: Ints) -> Ints:

@@ -12,7 +12,7 @@ from json import dumps
 from typing import Any
 
 from bot.model import Broken, Record
-from bot.store.schema import Connection, Store
+from bot.store.schema import COUNT_ACTIVITY, Connection, Store
 from bot.times import DAY, iso
 
 FOREVER = 1 << 62
@@ -25,6 +25,7 @@ _FIRST_SEEN = {
     "actor_network": ("e.actor", "i.network"),
     "actor_type": ("e.actor", "e.type"),
     "actor_action": ("e.actor", "e.action"),
+    "nobody_type": ("CASE WHEN e.actor IS NULL THEN 0 END", "e.type"),
     "log": ("0", "0"),
 }
 
@@ -175,6 +176,7 @@ def _learn_first_seen(connection: Connection, after: int) -> None:
             " ON CONFLICT (kind, a, b) DO UPDATE SET time = excluded.time WHERE excluded.time < time",
             (kind, after),
         )
+    connection.execute(COUNT_ACTIVITY, (after,))
     connection.execute(  # 0: nobody, an automatic change
         "INSERT INTO creations SELECT object, type, time, coalesce(actor, 0) FROM events WHERE id > ?"
         " AND action = (SELECT id FROM actions WHERE name = 'CREATE') ON CONFLICT DO NOTHING",

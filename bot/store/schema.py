@@ -15,7 +15,7 @@ from sqlite_utils import Database
 from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]  # pysqlite3 where it is installed; the standard module is never mixed in
 
 from bot.errors import LockedError, StoreError
-from bot.store.views import AUDIT_LOG
+from bot.store.views import AUDIT_LOG, HOUR_OF_EVENT
 
 APPLICATION_ID = 0x61756474  # "audt"; tells our files from other SQLite files
 WAL_IS_SAFE = (3, 51, 3)  # older ones can corrupt a WAL database that has two connections
@@ -91,8 +91,23 @@ TABLES = (
     AUDIT_LOG,
 )
 
+COUNT_ACTIVITY = (
+    f"INSERT INTO activity SELECT e.actor, {HOUR_OF_EVENT}, sum(n.name = 'DELETE') FROM events e"
+    " JOIN actions n ON n.id = e.action WHERE e.actor IS NOT NULL AND e.id > ? GROUP BY 1, 2"
+    " ON CONFLICT (actor, hour) DO UPDATE SET deletes = deletes + excluded.deletes"
+)
+
 # from schema 1 to 2
-TO_2: tuple[str, ...] = ()
+TO_2: tuple[str, ...] = (
+    # the hours (since 1970) in which each actor did something, and how many deletes it did; outlives retention
+    "CREATE TABLE activity (actor INTEGER NOT NULL REFERENCES actors, hour INTEGER NOT NULL, deletes INTEGER NOT NULL,"
+    " PRIMARY KEY (actor, hour)) WITHOUT ROWID",
+    COUNT_ACTIVITY.replace("?", "0"),
+    "INSERT INTO first_seen SELECT 'nobody_type', 0, e.type, min(e.time) FROM events e"
+    " WHERE e.actor IS NULL GROUP BY 3",
+    "DROP VIEW audit_log",
+    AUDIT_LOG,
+)
 
 # number n leads from schema n to n + 1; released ones never change
 MIGRATIONS: tuple[tuple[str, ...], ...] = (TABLES, TO_2)

@@ -5,8 +5,8 @@ The same facts are computed over columns in `detect/facts.py`; a test holds the 
 
 from __future__ import annotations
 
-from bot.fields import ACTOR_TYPES, LEARNING_DAYS
-from bot.times import DAY
+from bot.fields import ACTOR_TYPES, HABIT_DAYS, LEARNING_DAYS, LEAST_HABIT, RARE_HOUR, USUAL_DAYS
+from bot.times import DAY, HOUR
 
 # the tables that give an event `e` its texts
 JOINS = """events e
@@ -37,6 +37,17 @@ _ACTOR_TYPE = (
 )
 _ACTOR_NAME = "(SELECT name FROM actors WHERE id = e.actor)"
 
+HOUR_OF_EVENT = f"((e.time - ((e.time % {HOUR}) + {HOUR}) % {HOUR}) / {HOUR})"  # hours since 1970, also before it
+_NEAR = f"((h.hour - {HOUR_OF_EVENT}) % 24 + 24) % 24 IN (0, 1, 23)"
+_HABIT = (
+    f"(SELECT CASE WHEN count(*) >= {LEAST_HABIT} THEN sum({_NEAR}) * {RARE_HOUR} < count(*) END FROM activity h"
+    f" WHERE h.actor = e.actor AND h.hour >= {HOUR_OF_EVENT} - {24 * HABIT_DAYS} AND h.hour < {HOUR_OF_EVENT})"
+)
+_USUAL_DELETES = (
+    f"(SELECT total(h.deletes) / {USUAL_DAYS}.0 FROM activity h WHERE h.actor = e.actor"
+    f" AND h.hour >= {HOUR_OF_EVENT} - {24 * (USUAL_DAYS + 1)} AND h.hour < {HOUR_OF_EVENT} - 24)"
+)
+
 # Each fact that hangs on events alone, as an expression over the event `e`. Bools are 1, 0 or NULL (unknown).
 FACT_SQL = {
     "actor_type": _ACTOR_TYPE,
@@ -52,6 +63,10 @@ FACT_SQL = {
     "ip_age_days_for_actor": f"((e.time - {_first('actor_ip', 'e.actor', 'e.ip')}) / {DAY}.0)",
     "type_new_for_actor": _new("actor_type", "e.actor", "e.type"),
     "action_new_for_actor": _new("actor_action", "e.actor", "e.action"),
+    "type_new_without_actor": f"(CASE WHEN e.actor IS NULL AND {_LEARNT}"
+    f" THEN e.time = {_first('nobody_type', '0', 'e.type')} END)",
+    "usual_deletes": f"(CASE WHEN e.actor IS NOT NULL THEN {_USUAL_DELETES} END)",
+    "unusual_hour": _HABIT,
     "object_by_other": f"(CASE WHEN e.actor IS NOT NULL AND {_CREATED} IS NOT NULL THEN NOT {_CREATED_BY_SELF} END)",
 }
 
