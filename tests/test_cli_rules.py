@@ -102,12 +102,12 @@ def test_check_reads_the_settings_files_too(tmp_path: Path, name: str, text: str
 
 
 def test_check_of_one_file_of_the_rules_folder_knows_the_names_of_the_others() -> None:
-    """slow-delete.yml counts a rule that stands in bulk-delete.yml."""
-    result = run("check", SHIPPED / "deletion/slow-delete.yml", "--rules", SHIPPED)
+    """new-key-deletes.yml follows a rule that stands in api-keys.yml."""
+    result = run("check", SHIPPED / "automation/new-key-deletes.yml", "--rules", SHIPPED)
     assert (result.exit_code, result.stdout) == (0, "")
-    alone = run("check", SHIPPED / "deletion/slow-delete.yml", "--rules", SHIPPED / "access")
+    alone = run("check", SHIPPED / "automation/new-key-deletes.yml", "--rules", SHIPPED / "access")
     assert alone.exit_code == 1
-    assert "there is no rule 'deletion'" in alone.stdout
+    assert "there is no rule 'api_key_created'" in alone.stdout
 
 
 def test_a_path_that_is_not_there_is_a_mistake_of_usage() -> None:
