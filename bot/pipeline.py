@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,9 +23,10 @@ from bot.poll.sweep import Batch
 from bot.store import events, gaps, outbox
 from bot.store.events import NOTHING, Added
 from bot.store.schema import Store
+from bot.store.twins import Twins
 from bot.times import DAY, SECOND, iso
 
-IMPORT_BATCH = 20_000  # records in one transaction of an import
+IMPORT_BATCH = 50_000  # records in one transaction of an import
 ACTOR_TYPE_FIELDS = frozenset({"actor_type", "actor_kind"})
 
 
@@ -184,7 +184,7 @@ class Pipeline:
     # -- importing ---------------------------------------------------------------------------------------------
     def take_file(self, lines: Iterable[Record | Broken], progress: Progress | None = None) -> Report:
         """Store records of a file, in any order; all of it is history. Detection follows when all are there."""
-        report, twins, added = Report(), Counter[int](), NOTHING
+        report, twins, added = Report(), Twins(), NOTHING
         broken: list[Broken] = []
         for batch in _batches(lines, IMPORT_BATCH):
             records = [one for one in batch if isinstance(one, Record)]

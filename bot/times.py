@@ -13,8 +13,15 @@ _ISO = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,12}))?)?)?\s*(Z|z|[+-]\d\d(?::?\d\d)?)?$",
     re.ASCII,
 )
+# as `iso` spells it; nearly all times of a log are, and these the standard library reads four times faster
+_PLAIN = re.compile(r"\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{3}(?!000Z)(?:\d{3})?Z", re.ASCII)
 _UNITS = {"s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY, "w": WEEK}
 _DURATION = re.compile(r"(\d{1,9})([smhdw])$", re.ASCII)
+
+
+def is_iso(text: str) -> bool:
+    """Tell whether a time is spelt as `iso` spells it, so that its text can be told from its value."""
+    return _PLAIN.fullmatch(text) is not None
 
 
 def parse_time(text: str, zone: tzinfo = UTC) -> int:
@@ -22,6 +29,8 @@ def parse_time(text: str, zone: tzinfo = UTC) -> int:
 
     Digits after the sixth are cut, and a 60th second is the next minute's first. Raises ValueError.
     """
+    if _PLAIN.fullmatch(text):
+        return _since_epoch(datetime.fromisoformat(text))
     found = _ISO.match(text.strip())
     if not found:
         raise ValueError(f"{text!r} is not an ISO time, like 2026-05-01T12:30:00Z")
@@ -29,8 +38,12 @@ def parse_time(text: str, zone: tzinfo = UTC) -> int:
     leap = second == "60"
     clock = (int(hour or 0), int(minute or 0), 59 if leap else int(second or 0))
     moment = datetime(int(year), int(month), int(day), *clock, tzinfo=zone if offset is None else _offset(offset))
-    whole = (moment - EPOCH) // timedelta(microseconds=1)
-    return whole + (SECOND if leap else 0) + int((fraction or "0")[:6].ljust(6, "0"))
+    return _since_epoch(moment) + (SECOND if leap else 0) + int((fraction or "0")[:6].ljust(6, "0"))
+
+
+def _since_epoch(moment: datetime) -> int:
+    since = moment - EPOCH
+    return (since.days * 86400 + since.seconds) * SECOND + since.microseconds
 
 
 def _offset(text: str) -> tzinfo:

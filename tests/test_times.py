@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.times import EPOCH, iso, parse_duration, parse_time, say_duration
+from bot.times import EPOCH, is_iso, iso, parse_duration, parse_time, say_duration
 
 
 @pytest.mark.parametrize(
@@ -43,6 +43,16 @@ def test_a_time_comes_back_as_it_went(moment: datetime) -> None:
     """Microseconds survive the way out and in."""
     time = int((moment.replace(tzinfo=UTC) - EPOCH).total_seconds()) * 1_000_000 + moment.microsecond
     assert parse_time(iso(time)) == time
+
+
+@given(st.from_regex(r"\A[012]\d{3}-[01]\d-[0-3]\dT[0-2]\d:[0-6]\d:[0-6]\d[.,](0|9){3,6}[Zz]\Z"))
+def test_a_time_is_spelt_our_way_exactly_where_it_comes_back_the_same(text: str) -> None:
+    """The portal's own spelling of a time is kept only where ours would lose it."""
+    try:
+        time = parse_time(text)
+    except ValueError:
+        return
+    assert is_iso(text) == (iso(time) == text)
 
 
 @pytest.mark.parametrize(

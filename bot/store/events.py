@@ -9,25 +9,14 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from ipaddress import ip_address, ip_network
 from json import dumps
-from typing import Any
+from typing import Any, Protocol
 
 from bot.model import Broken, Record
-from bot.store.schema import COUNT_ACTIVITY, Connection, Store
-from bot.times import DAY, iso
+from bot.store.learned import learn
+from bot.store.schema import Connection, Store
+from bot.times import DAY, is_iso, iso
 
 FOREVER = 1 << 62
-
-# first-seen kinds: the columns of an event `e` (joined to its address `i`) that make the key
-_FIRST_SEEN = {
-    "actor": ("e.actor", "0"),
-    "ip": ("e.ip", "0"),
-    "actor_ip": ("e.actor", "e.ip"),
-    "actor_network": ("e.actor", "i.network"),
-    "actor_type": ("e.actor", "e.type"),
-    "actor_action": ("e.actor", "e.action"),
-    "nobody_type": ("CASE WHEN e.actor IS NULL THEN 0 END", "e.type"),
-    "log": ("0", "0"),
-}
 
 
 @dataclass(frozen=True)
@@ -54,21 +43,40 @@ class Added:
         )  # fmt: skip
 
 
+class Seen(Protocol):
+    """Counts the fingerprints of one run."""
+
+    def counts(self, fingerprints: Sequence[int]) -> dict[int, int]:
+        """Return how often each of these has come so far, without those that have not."""
+        ...
+
+    def add(self, fingerprints: Sequence[int]) -> None:
+        """Take in the next batch."""
+        ...
+
+
 NOTHING = Added(0, 0, FOREVER, -FOREVER, False)
 
 
-def number_twins(store: Store, records: Sequence[Record], seen: Counter[int] | None = None) -> list[tuple[int, int]]:
+def number_twins(store: Store, records: Sequence[Record], before: Seen | None = None) -> list[tuple[int, int]]:
     """Return (fingerprint, ordinal) of each record: twins are numbered 0, 1, 2... in order of appearance.
 
-    `seen` carries the count from batch to batch of one run. The fingerprint is keyed, so that nobody can make up two
+    `before` carries the count from batch to batch of one run. The fingerprint is keyed, so that nobody can make up two
     different records that share one and hide an event.
     """
-    key, seen = fingerprint_key(store), Counter() if seen is None else seen
+    key = fingerprint_key(store)
+    digests = [
+        int.from_bytes(blake2b(record.identity, digest_size=8, key=key).digest(), "big", signed=True)
+        for record in records
+    ]
+    copies = before.counts(digests) if before else {}
     numbered = []
-    for record in records:
-        digest = int.from_bytes(blake2b(record.identity, digest_size=8, key=key).digest(), "big", signed=True)
-        numbered.append((digest, seen[digest]))
-        seen[digest] += 1
+    for digest in digests:
+        ordinal = copies.get(digest, 0)
+        numbered.append((digest, ordinal))
+        copies[digest] = ordinal + 1
+    if before:
+        before.add(digests)
     return numbered
 
 
@@ -101,7 +109,7 @@ def add(store: Store, records: Sequence[Record], numbers: Sequence[tuple[int, in
         if not count:
             return NOTHING
         learning = _first_event(connection)
-        _learn_first_seen(connection, after)
+        learn(connection, after)
         late = bool(since <= newest)
         if learning is not None and since < learning:
             until = max(until, learning + 15 * DAY)  # the *_new facts of the old log's first days are known sooner now
@@ -119,7 +127,7 @@ class _Codes:
         self.addresses = _addresses(connection, {r.ip for r in records if r.ip is not None})
 
     def row(self, r: Record, fingerprint: int, ordinal: int) -> tuple[Any, ...]:
-        raw_time = None if r.raw_time == iso(r.time) else r.raw_time
+        raw_time = None if is_iso(r.raw_time) else r.raw_time
         actor = None if r.actor is None else self.actors[r.actor]
         ip = None if r.ip is None else self.addresses[r.ip]
         named = (self.objects[r.object], self.types[r.type], self.actions[r.action])
@@ -166,22 +174,6 @@ def network_of(address: str) -> str:
 def _first_event(connection: Connection) -> int | None:
     found = connection.execute("SELECT time FROM first_seen WHERE kind = 'log' AND a = 0 AND b = 0").fetchone()
     return None if found is None else int(found[0])
-
-
-def _learn_first_seen(connection: Connection, after: int) -> None:
-    for kind, (a, b) in _FIRST_SEEN.items():
-        connection.execute(
-            f"INSERT INTO first_seen SELECT ?, {a}, {b}, min(e.time) FROM events e LEFT JOIN addresses i ON i.id = e.ip"
-            f" WHERE e.id > ? AND {a} IS NOT NULL AND {b} IS NOT NULL GROUP BY 2, 3"
-            " ON CONFLICT (kind, a, b) DO UPDATE SET time = excluded.time WHERE excluded.time < time",
-            (kind, after),
-        )
-    connection.execute(COUNT_ACTIVITY, (after,))
-    connection.execute(  # 0: nobody, an automatic change
-        "INSERT INTO creations SELECT object, type, time, coalesce(actor, 0) FROM events WHERE id > ?"
-        " AND action = (SELECT id FROM actions WHERE name = 'CREATE') ON CONFLICT DO NOTHING",
-        (after,),
-    )
 
 
 def keep_broken(store: Store, broken: Sequence[Broken], since: int, until: int, now: int) -> int:

@@ -91,25 +91,17 @@ TABLES = (
     AUDIT_LOG,
 )
 
-COUNT_ACTIVITY = (
-    f"INSERT INTO activity SELECT e.actor, {HOUR_OF_EVENT}, sum(n.name = 'DELETE') FROM events e"
-    " JOIN actions n ON n.id = e.action WHERE e.actor IS NOT NULL AND e.id > ? GROUP BY 1, 2"
-    " ON CONFLICT (actor, hour) DO UPDATE SET deletes = deletes + excluded.deletes"
-)
-
 # from schema 1 to 2
 TO_2: tuple[str, ...] = (
     # the hours (since 1970) in which each actor did something, and how many deletes it did; outlives retention
     "CREATE TABLE activity (actor INTEGER NOT NULL REFERENCES actors, hour INTEGER NOT NULL, deletes INTEGER NOT NULL,"
     " PRIMARY KEY (actor, hour)) WITHOUT ROWID",
-    COUNT_ACTIVITY.replace("?", "0"),
+    f"INSERT INTO activity SELECT e.actor, {HOUR_OF_EVENT}, sum(n.name = 'DELETE') FROM events e"
+    " JOIN actions n ON n.id = e.action WHERE e.actor IS NOT NULL GROUP BY 1, 2",
     "INSERT INTO first_seen SELECT 'nobody_type', 0, e.type, min(e.time) FROM events e"
     " WHERE e.actor IS NULL GROUP BY 3",
     "DROP VIEW audit_log",
     AUDIT_LOG,
-    "ALTER TABLE outbox ADD COLUMN handed INTEGER",  # when the fallback webhook took what Slack did not
-    "ALTER TABLE outbox ADD COLUMN unsure INTEGER NOT NULL DEFAULT 0",  # an earlier try may have come through
-    "UPDATE outbox SET unsure = 1 WHERE error IN ('cut off while it was being sent', 'reply_lost')",
 )
 
 # number n leads from schema n to n + 1; released ones never change
@@ -240,7 +232,7 @@ def unusable(path: Path, error: DatabaseError) -> StoreError:
         "unable to open": "Check that the folder exists and that this user may write there.",
     }
     remedy = next((remedy for word, remedy in remedies.items() if word in text), "Nothing was changed.")
-    return StoreError(f"{path}: {text}. {remedy}", busy="locked" in text)
+    return StoreError(f"{path}: {text}. {remedy}")
 
 
 def _connect(path: Path) -> Connection:
