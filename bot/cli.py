@@ -265,7 +265,7 @@ def run(db: Db = None, rules: Rules = None) -> None:
     from bot.service import serve
 
     needed = ("CORTEX_API_KEY", "SLACK_BOT_TOKEN", "SLACK_APP_TOKEN|SLACK_SIGNING_SECRET", "AUDIT_BOT_CHANNEL")
-    serve(settings(db, rules, *needed))
+    sys.exit(serve(settings(db, rules, *needed)))
 
 
 @cli.command()

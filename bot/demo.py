@@ -15,10 +15,11 @@ from typing import Any
 
 from bot.app import now, writing
 from bot.errors import ConfigError
+from bot.logs import configure_logs
 from bot.sandbox import attacks, cortex
 from bot.sandbox.slack import FakeSlack, fake_slack
 from bot.sandbox.slack_state import ALERTS, GROUP, OPS, TOKEN
-from bot.service import Service, configure_logs
+from bot.service import Service
 from bot.serving import Serving, serve
 from bot.settings import Settings
 from bot.show import progress
@@ -68,7 +69,7 @@ def running(settings: Settings, port: int, db: Path, fast: bool = False) -> Iter
         with writing(chosen, "demo") as app:
             bolt = SlackApp(chosen, app.store, now, app.facts)
             service = Service(app, app.portal(), bolt)
-            with serve(web_app(bolt)) as bot:
+            with serve(web_app(bolt, service.probes())) as bot:
                 slack.requests.events_url = bot.url + EVENTS_PATH
                 source.extend(attacks.demo(SEED, now() + LEAD, fast))
                 with progress("Reading 90 days of history") as seen:

@@ -56,7 +56,11 @@ class QueryError(AuditBotError):
 
 
 class StoreError(AuditBotError):
-    """The database cannot be used as it is; the file is left untouched."""
+    """The database cannot be used as it is; the file is left untouched. `busy`: only for now, others write to it."""
+
+    def __init__(self, text: str, *, busy: bool = False) -> None:
+        self.busy = busy
+        super().__init__(text)
 
 
 class LockedError(StoreError):

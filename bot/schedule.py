@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -38,6 +40,8 @@ class Schedule:
         )
         self._scheduler.add_listener(_note, EVENT_JOB_ERROR | EVENT_JOB_MISSED | EVENT_JOB_MAX_INSTANCES)
         self._locks = {job.name: threading.Lock() for job in jobs}
+        self.outcomes = Counter[tuple[str, str]]()  # runs by (name, "good" or "failed")
+        self.done = Counter[str]()  # runs that ended, whatever came of them: a sign of life
 
     def start(self) -> None:
         """Begin; each job runs at once, then at its interval."""
@@ -54,20 +58,25 @@ class Schedule:
         lock = self._locks[name]
         if not lock.acquire(blocking=False):
             return
+        outcome = "failed"
         try:
             job.work()
+            outcome = "good"
         except AuditBotError as error:
             log.error("%s: %s", name, error)
         except Exception:
             log.exception("%s failed; it is tried again", name)
         finally:
+            self.outcomes[name, outcome] += 1
+            self.done[name] += 1
             lock.release()
 
     def stop(self, deadline: float) -> None:
-        """Stop; wait so many seconds for what is running."""
+        """Stop; wait so many seconds for what is running, all together."""
         self._scheduler.pause()
+        end = time.monotonic() + deadline
         for lock in self._locks.values():
-            if lock.acquire(timeout=deadline / len(self._locks)):
+            if lock.acquire(timeout=max(0.0, end - time.monotonic())):
                 lock.release()
         self._scheduler.shutdown(wait=False)
 

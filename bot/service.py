@@ -1,19 +1,24 @@
-"""The service: the scheduler, the outbox and the Slack app over one database, until it is told to stop."""
+"""The service: everything that runs over one database, until it is told to stop."""
 
 from __future__ import annotations
 
+import faulthandler
 import logging
+import os
 import signal
+import sys
 import threading
-from dataclasses import dataclass
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
 from types import FrameType
-
-import structlog
 
 from bot.alert.outbox import Postman
 from bot.app import App, now, writing
-from bot.errors import AccessError, ApiError
+from bot.errors import AccessError, ApiError, DeliveryError, StoreError
 from bot.live_rules import LiveRules
+from bot.logs import configure_logs
 from bot.poll.client import Portal
 from bot.schedule import Job, Schedule
 from bot.serving import Serving
@@ -21,40 +26,97 @@ from bot.settings import Settings
 from bot.slack.bolt import SlackApp
 from bot.store import outbox
 from bot.times import DAY, MINUTE, SECOND, iso
-from bot.web import web_app
+from bot.watch.calls import hand_over, ping
+from bot.watch.canary import Canary
+from bot.watch.fallback import Fallback
+from bot.watch.health import Health, Pulse
+from bot.watch.metrics import Live, Metrics
+from bot.watch.rounds import Rounds
+from bot.watch.watchdog import Watchdog, Watched
+from bot.web import Probes, web_app
 
 log = logging.getLogger(__name__)
 
-STOP_SECONDS = 6.0  # for what is under way, of the 8 s that a supervisor waits
-OUTBOX_SECONDS = 1.0
+STOP_SECONDS = 5.0  # for what is under way, of the 8 s that a supervisor waits
+LAST_SECOND = 7.0  # then the process ends whatever still runs: everything can be cut off anywhere
+OUTBOX_SECONDS, TICK_SECONDS, SOCKET_SECONDS, ROUND_SECONDS = 1.0, 5.0, 15.0, 30.0
 REFUSED_PAUSE = 10 * MINUTE  # a refused key is not tried more often
+DEAF_SECONDS = 120.0  # Slack's own library reconnects; after so long we do
+HUNG = 70  # the exit code of a process that the watchdog ended (EX_SOFTWARE)
+BROKEN = 74  # and of one whose database cannot be written (EX_IOERR)
 
 
 @dataclass
 class Service:
-    """One database with everything that runs over it."""
+    """One database with everything that runs over it. `by_socket`: Slack is heard over a connection of ours."""
 
     app: App
     portal: Portal
     slack: SlackApp
+    by_socket: bool = False
     quiet_until: int = 0  # no poll before, in microseconds: the portal asked for it, or refuses the key
+    ending: threading.Event = field(default_factory=threading.Event)
+    exit_code: int = 0
 
     def __post_init__(self) -> None:
-        app = self.app
+        app, settings = self.app, self.app.settings
         self.types = app.type_reader(self.portal)
         self.postman = Postman(app.store, self.slack, app.channels, lambda: app.book.routing, now)
-        self.schedule = Schedule(
-            [Job("poll", app.settings.poll_seconds, self.poll), Job("outbox", OUTBOX_SECONDS, self.post)]
+        self.pulse = Pulse(time.monotonic)
+        self.health = Health(app.store, self.pulse, settings.poll_seconds, self.hears)
+        webhook, heartbeat = settings.fallback_webhook, settings.heartbeat_url
+        self.fallback = Fallback(app.store, webhook.get_secret_value() if webhook else None, hand_over)
+        self.rounds = Rounds(
+            Canary(app.store, lambda: app.book, lambda: app.facts, now),
+            self.health,
+            self.fallback,
+            (lambda: ping(heartbeat.get_secret_value())) if heartbeat else None,
         )
+        self.schedule = Schedule(self._jobs())
         self.slack.poke = lambda: self.schedule.run_now("outbox")
         self._stopping = threading.Event()
         self._rules = threading.Thread(target=LiveRules(app).watch, args=(self._stopping,), name="rules", daemon=True)
+        self._heard, self._listens = time.monotonic(), 0
+        self.watchdog = Watchdog(self._parts(), end_hard)
+        self.metrics = Metrics(app.store, now, self._live)
+
+    def _jobs(self) -> list[Job]:
+        jobs = [
+            Job("poll", self.app.settings.poll_seconds, self._on_disk(self.poll)),
+            Job("outbox", OUTBOX_SECONDS, self._on_disk(self.post)),
+            Job("watch", ROUND_SECONDS, self._on_disk(lambda: self.rounds.run_once(now()))),
+            Job("tick", TICK_SECONDS, lambda: None),
+        ]
+        return jobs + [Job("socket", SOCKET_SECONDS, self.listen)] * self.by_socket
+
+    def _parts(self) -> list[Watched]:
+        """Name what the watchdog watches: work that is done, never time that passes."""
+        done = self.schedule.done
+        long = max(900.0, 3 * self.app.settings.poll_seconds)  # one request may be repeated for five minutes
+        parts = [
+            Watched("scheduler", lambda: done["tick"], 120),
+            Watched("poll", lambda: (done["poll"], self.portal.requests), long),
+            Watched("outbox", lambda: (done["outbox"], self.postman.handled), 300),
+            Watched("watch", lambda: done["watch"], 600),
+        ]
+        return parts + [Watched("socket", lambda: self._listens, 600)] * self.by_socket
 
     def start(self) -> None:
         """Settle what an earlier process left half done, then begin."""
         self.postman.recover()
         self.schedule.start()
         self._rules.start()
+        threading.Thread(target=self.watchdog.watch, args=(self._stopping,), name="watchdog", daemon=True).start()
+
+    def connect(self) -> None:
+        """Open the socket; where Slack is away for the moment, the log is read all the same."""
+        try:
+            self.slack.connect_socket()
+        except DeliveryError as error:
+            if error.permanent:
+                raise
+            log.warning("no connection to Slack yet (%s); it is tried again", error.code)
+            self._heard -= DEAF_SECONDS
 
     def poll(self) -> None:
         """Run one pass, unless the portal wants to be left alone."""
@@ -66,13 +128,15 @@ class Service:
             )
         except AccessError as error:
             self.quiet_until = now() + REFUSED_PAUSE
-            self._tell_daily("access", str(error))
+            self._poll_failed(error, "access", str(error))
             raise
         except ApiError as error:
             if error.retry_after is not None:
                 self.quiet_until = now() + int(error.retry_after * SECOND)
-                self._tell_daily("wait", f"The portal asks to be left alone until {iso(self.quiet_until)}.")
+                self._poll_failed(error, "wait", f"The portal asks to be left alone until {iso(self.quiet_until)}.")
+            self._poll_failed(error)
             raise
+        self.pulse.poll_was_good()
         if done.events or done.posted:
             log.info("%d new events, %d findings, %d alerts to post", done.events, done.findings, done.posted)
         self.schedule.run_now("outbox")
@@ -80,6 +144,29 @@ class Service:
     def post(self) -> None:
         """Send what waits in the outbox."""
         self.postman.run_once()
+
+    def hears(self) -> bool:
+        """Tell whether what people do in Slack reaches us, or did two minutes ago."""
+        return not self.by_socket or self.slack.socket_alive() or time.monotonic() - self._heard < DEAF_SECONDS
+
+    def listen(self) -> None:
+        """Look after the socket. No sign of life is noted only where a new connection is as deaf as the old one: then
+        a new process may help; while Slack itself is away, it would not."""
+        if self.slack.socket_alive():
+            self._heard = time.monotonic()
+        if time.monotonic() - self._heard < DEAF_SECONDS:
+            self._listens += 1
+            return
+        try:
+            self.slack.connect_socket()
+            log.info("connected to Slack again")
+        except DeliveryError as error:
+            self._listens += 1
+            log.warning("no connection to Slack: %s", error.code)
+
+    def probes(self) -> Probes:
+        """Return what HTTP may ask of the service."""
+        return Probes(self._hung, self._unready, self.metrics.text)
 
     def stop(self) -> None:
         """Stop taking new work, finish what is under way, send what is ready."""
@@ -89,52 +176,102 @@ class Service:
         self.slack.close()
         self.portal.close()
 
-    def _tell_daily(self, key: str, text: str) -> None:
-        """Tell the ops channel, once a day for the same trouble."""
-        last = self.app.store.meta(f"told_{key}")
+    def _on_disk(self, work: Callable[[], None]) -> Callable[[], None]:
+        """Let a job end the service where the database cannot be used: the supervisor starts it anew, and sees it."""
+
+        def run() -> None:
+            try:
+                work()
+            except StoreError as error:
+                if not error.busy and not self._stopping.is_set():
+                    self._lost_the_disk(error)
+                raise
+
+        return run
+
+    def _lost_the_disk(self, error: StoreError) -> None:
+        """Tell people without any use of the disk, then end."""
+        if self.ending.is_set():
+            return
+        self.exit_code = BROKEN
+        self.ending.set()
+        text = f"The database cannot be used, so I end; nothing that was read is lost. {error}"
+        self.fallback.say(text)
+        channels = self.app.channels
+        with suppress(DeliveryError):
+            if channel := channels.ops or channels.default:
+                self.slack.post_text(channel, text)
+
+    def _poll_failed(self, error: ApiError, key: str = "", text: str = "") -> None:
+        """Note it; tell the ops channel, once a day for the same trouble."""
+        self.pulse.poll_failed(str(error))
+        last = self.app.store.meta(f"told_{key}") if key else str(now())
         if last is None or int(last) + DAY <= now():
             self.app.store.set_meta(f"told_{key}", str(now()))
             outbox.put(self.app.store, "ops", now(), body=text)
 
+    def _hung(self) -> list[str]:
+        silent = self.watchdog.silences()
+        return [f"{part.name} is silent" for part in self._parts() if silent[part.name] > part.seconds / 2]
 
-def serve(settings: Settings) -> None:
-    """Run until SIGTERM or SIGINT."""
-    configure_logs()
-    stop = threading.Event()
+    def _unready(self) -> list[str]:
+        """Return why people would not be answered."""
+        deaf = [] if self.hears() else ["no connection to Slack"]
+        try:
+            self.app.store.meta("watermark")
+        except StoreError as error:
+            return [*self._hung(), *deaf, str(error)]
+        return [*self._hung(), *deaf]
+
+    def _live(self) -> Live:
+        wrong = self.health.wrong(now())
+        return Live(
+            dict(self.schedule.outcomes), self.watchdog.silences(), self.portal.requests, self.hears(), wrong,
+            self.health.good(wrong),
+        )  # fmt: skip
+
+
+def serve(settings: Settings) -> int:
+    """Run until SIGTERM or SIGINT, or until the database is lost; return the exit code."""
+    configure_logs(settings.log, settings.secrets)
+    ending = threading.Event()
 
     def told(number: int, _: FrameType | None) -> None:
         log.info("told to stop by signal %d", number)
-        stop.set()
+        ending.set()
 
     signal.signal(signal.SIGTERM, told)
     signal.signal(signal.SIGINT, told)
     with writing(settings, "run") as app:
         slack = SlackApp(settings, app.store, now, app.facts)
-        service = Service(app, app.portal(), slack)
         by_socket = settings.slack_app_token is not None
-        with Serving(web_app(slack), settings.port, host="127.0.0.1" if by_socket else "0.0.0.0"):  # noqa: S104 -- Slack calls from outside in HTTP mode
+        service = Service(app, app.portal(), slack, by_socket, ending=ending)
+        host = "127.0.0.1" if by_socket else "0.0.0.0"  # noqa: S104 -- Slack calls from outside in HTTP mode
+        with Serving(web_app(slack, service.probes()), settings.port, host=host):
             if by_socket:
-                slack.connect_socket()
+                service.connect()
             service.start()
             log.info("watching; %s", app.store.meta("rules_state"))
-            stop.wait()
+            ending.wait()
+            end_soon(service)
             service.stop()
+    return service.exit_code
 
 
-def configure_logs() -> None:
-    """Send all logs to stderr, one line each; secrets never enter them, since settings hide theirs."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            processor=structlog.dev.ConsoleRenderer(colors=handler.stream.isatty()),
-            foreign_pre_chain=[
-                structlog.processors.TimeStamper(fmt="iso"),
-                structlog.stdlib.add_log_level,
-                structlog.stdlib.add_logger_name,
-            ],
-        )
-    )
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    for chatty in ("httpx", "httpcore", "slack_bolt", "slack_sdk"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
-    logging.getLogger("apscheduler").setLevel(logging.ERROR)  # a tick that finds its job still running is no news
+def end_soon(service: Service) -> None:
+    """See to it that the process ends in time, whatever hangs: a thread of a pool would be waited for for ever."""
+
+    def end() -> None:
+        log.warning("some work did not end in time; it is taken up at the next start")
+        os._exit(service.exit_code)
+
+    last = threading.Timer(LAST_SECOND, end)
+    last.daemon = True
+    last.start()
+
+
+def end_hard(why: str) -> None:
+    """End a process that hangs, with what each thread was doing, so that the supervisor starts it anew."""
+    log.critical("the watchdog ends the process: %s", why)
+    faulthandler.dump_traceback(sys.stderr, all_threads=True)
+    os._exit(HUNG)

@@ -53,9 +53,10 @@ class Settings(BaseSettings):
     actor_types: bool = Field(True, alias="AUDIT_BOT_ACTOR_TYPES")
     array_style: Literal["comma", "repeat"] = Field("comma", alias="AUDIT_BOT_ARRAY_STYLE")
     rate_limit: int = Field(1000, alias="AUDIT_BOT_RATE_LIMIT", ge=10)
-    heartbeat_url: str | None = Field(None, alias="AUDIT_BOT_HEARTBEAT_URL", pattern=r"^https?://[^\s/]+")
+    heartbeat_url: SecretStr | None = Field(None, alias="AUDIT_BOT_HEARTBEAT_URL")
     geoip_db: Path | None = Field(None, alias="AUDIT_BOT_GEOIP_DB")
-    fallback_webhook: str | None = Field(None, alias="AUDIT_BOT_FALLBACK_WEBHOOK", pattern=r"^https?://[^\s/]+")
+    fallback_webhook: SecretStr | None = Field(None, alias="AUDIT_BOT_FALLBACK_WEBHOOK")
+    log: Literal["console", "json"] = Field("console", alias="AUDIT_BOT_LOG")
     port: int = Field(8080, alias="PORT", ge=1, le=65535)
 
     @field_validator("allowed", mode="before")
@@ -69,6 +70,19 @@ class Settings(BaseSettings):
         if wrong := [part for part in value if not re.fullmatch(r"[UWS][A-Z0-9]{2,20}", part)]:
             raise ValueError(f"{', '.join(wrong)} is no id of a user (U..., W...) or user group (S...)")
         return value
+
+    @field_validator("heartbeat_url", "fallback_webhook")
+    @classmethod
+    def _is_url(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not re.match(r"https?://[^\s/]+", value.get_secret_value()):
+            raise ValueError("is no address, like https://example.com/abc")
+        return value
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Return every value that must never be shown."""
+        values = (getattr(self, name) for name in type(self).model_fields)
+        return tuple(value.get_secret_value() for value in values if isinstance(value, SecretStr))
 
     @field_validator("timezone")
     @classmethod

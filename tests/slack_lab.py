@@ -19,7 +19,7 @@ from bot.slack.bolt import SlackApp
 from bot.store import alerts, events, outbox
 from bot.store.schema import Store
 from bot.times import MINUTE, SECOND, parse_time
-from bot.web import web_app
+from bot.web import Probes, web_app
 
 NOW = parse_time("2026-11-23T08:00:00Z")
 SECRET = "only-for-tests"
@@ -131,7 +131,7 @@ def lab(folder: Path, **more: Any) -> Iterator[Lab]:
     fake, slack = fake_slack("", SECRET, clock)
     with serve(fake) as outside:
         app = SlackApp(settings(outside.url, **more), store, clock)
-        with serve(web_app(app)) as inside:
+        with serve(web_app(app, Probes(list, list, lambda: b""))) as inside:
             slack.requests.url, slack.requests.events_url = outside.url, f"{inside.url}/slack/events"
             try:
                 yield Lab(slack, app, store, clock)

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from bot.charts.bursts import MOST_ROWS, bursts_by_rule
 from bot.cli import cli
 from bot.detect.sigma import load_rules
 from bot.errors import ConfigError, RuleError
@@ -22,7 +23,7 @@ from bot.model import Level, Record, Rule
 from bot.store.schema import Store
 from bot.terminal.backtest import evaluate
 from bot.terminal.edited import with_edit
-from bot.terminal.plots import MOST_ROWS, check_target, plot
+from bot.terminal.plots import check_target, write_picture
 from bot.times import DAY, HOUR, MINUTE, SECOND, WEEK, iso
 from tests.conftest import START, add, record
 
@@ -335,7 +336,7 @@ def test_a_plot_is_a_small_png(lab: Path, tmp_path: Path) -> None:
     assert f"{tmp_path / 'out.png'} is written." in result.stdout
     width, height = size(tmp_path / "out.png")
     assert (width, 150 < height < 400) == (1300, True)
-    assert (tmp_path / "out.png").stat().st_size < 200_000
+    assert (tmp_path / "out.png").stat().st_size < 60_000
 
 
 def test_lines_for_programs_stay_alone_with_a_plot(lab: Path, tmp_path: Path) -> None:
@@ -355,7 +356,7 @@ def test_a_plot_grows_with_the_rules_up_to_a_limit(tmp_path: Path, rules: int) -
     ]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        plot(tmp_path / "out.png", rows, (START, START), "title $1 and $2")
+        write_picture(tmp_path / "out.png", bursts_by_rule(rows, (START, START), "title $1 and $2"))
     assert size(tmp_path / "out.png")[1] < 1700
     assert size(tmp_path / "out.png")[1] > 27 * min(rules, MOST_ROWS)
 
@@ -366,7 +367,7 @@ def test_a_target_that_cannot_be_drawn_into_is_refused_before_the_work(tmp_path:
             check_target(wrong)
     (tmp_path / "a.png").mkdir()
     with pytest.raises(ConfigError, match=r"a\.png"):
-        plot(tmp_path / "a.png", [], (START, START), "")
+        write_picture(tmp_path / "a.png", bursts_by_rule([], (START, START), ""))
 
 
 def test_only_who_draws_waits_for_matplotlib() -> None:

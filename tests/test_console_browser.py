@@ -13,7 +13,8 @@ from PIL import Image
 from playwright.sync_api import Page, expect, sync_playwright
 
 from bot.sandbox.slack_state import ALERTS
-from tests.slack_lab import Lab, lab
+from tests.slack_lab import GRACE, Lab, lab
+from tests.view_lab import choice, field, form, plain
 
 CHROMIUM = shutil.which("chromium")
 ARGUMENTS = (
@@ -88,3 +89,29 @@ def test_a_picture_in_a_thread_is_seen_and_said(bench: Lab, page: Page) -> None:
     picture = thread.get_by_role("img", name="a teal <b>field</b>")
     expect(thread).to_contain_text("Thirty days")
     expect(picture).to_have_js_property("naturalWidth", 40)
+
+
+def test_a_modal_is_filled_in_by_keyboard_and_what_is_wrong_stands_under_the_field(page: Page, bench: Lab) -> None:
+    """What was typed stays while other blocks change and errors appear; Escape closes."""
+    views = bench.slack.views
+    blocks = [
+        field("span", choice("hour", "day"), dispatch_action=True), field("why", {"type": "plain_text_input"}),
+        field("kind", choice("one", "all", kind="radio_buttons")), field("who", {"type": "users_select"}),
+    ]  # fmt: skip
+    opened = views.open(views.new_trigger(GRACE, "t"), form(*blocks))["view"]
+    dialog = page.get_by_role("dialog", name="Form")
+    dialog.get_by_label("why").fill("because")
+    dialog.get_by_label("All").check()
+    dialog.get_by_label("who").select_option(label="Daniel Cohen")
+    words = {"type": "section", "block_id": "seen", "text": plain("hides 3")}
+    views.update(form(blocks[0], words, *blocks[1:]), opened["id"])
+    expect(dialog).to_contain_text("hides 3")
+    dialog.get_by_role("button", name="Send").click()
+    expect(dialog.get_by_role("alert").first).to_have_text("Please complete this required field.")
+    expect(dialog.get_by_label("why")).to_have_value("because")
+    dialog.get_by_label("span").select_option("day")
+    shown = views.top(GRACE)
+    assert shown is not None
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    assert views.top(GRACE) is None

@@ -15,7 +15,7 @@ from bot.store.schema import Store
 from bot.times import HOUR, SECOND
 
 REPEAT = "(possible repeat) "
-CUT_OFF, REPLY_LOST = "cut off while it was being sent", "reply_lost"  # errors after which Slack may have it
+NO_ACCESS_PAUSE = 60 * SECOND  # between tries while Slack refuses the token: whoever mends it need not restart us
 PATIENCE = 24 * HOUR  # a row that Slack refuses for passing reasons is tried so long
 
 
@@ -65,12 +65,13 @@ class Postman:
     channels: Channels
     routing: Callable[[], Routing]
     now: Callable[[], int]
+    handled: int = field(default=0, init=False)  # rows, whatever became of them: a sign of life
 
     def recover(self) -> None:
         """Take back the rows that an earlier process was cut off in. An alert's message is looked up before it is
         posted again, then marked as a possible repeat; an update is simply drawn again."""
         for row in outbox.cut_off(self.store):
-            outbox.put_back(self.store, row, self.now(), CUT_OFF)
+            outbox.put_back(self.store, row, self.now(), outbox.CUT_OFF)
 
     def run_once(self, most: int = 50) -> Report:
         """Send what is due, the most urgent first. A row that cannot be sent now does not hold up the others."""
@@ -79,16 +80,22 @@ class Postman:
             row = outbox.claim(self.store, self.now())
             if row is None:
                 break
+            self.handled += 1
             try:
                 self._send(row)
                 report.sent += 1
             except DeliveryError as error:
                 self._after_error(row, error, report)
+                if error.code in outbox.NO_ACCESS:
+                    break  # whatever else waits would be refused too
                 if error.retry_after is not None:
                     break  # Slack asked for quiet
         return report
 
     def _send(self, row: Row) -> None:
+        if row.kind == "canary":
+            outbox.delivered_to_nobody(self.store, row, self.now())
+            return
         channel = self._channel(row)
         if channel is None:
             raise DeliveryError("no_channel", permanent=False, retry_after=60)
@@ -100,8 +107,8 @@ class Postman:
         if view is None:
             raise DeliveryError("no_such_alert", permanent=True)
         if row.kind == "post":
-            there = self._find(row) if self._unsure(row) else None
-            place, ts = (channel, there) if there else self.sender.post_alert(channel, view, repeat=self._unsure(row))
+            there = self._find(row) if row.unsure else None
+            place, ts = (channel, there) if there else self.sender.post_alert(channel, view, repeat=bool(row.unsure))
             outbox.posted(self.store, row, self.now(), place, ts)
             return
         at = view.alert.channel or channel
@@ -113,6 +120,10 @@ class Postman:
 
     def _after_error(self, row: Row, error: DeliveryError, report: Report) -> None:
         now = self.now()
+        if error.code in outbox.NO_ACCESS and now - row.created <= PATIENCE:
+            outbox.put_back(self.store, row, now + NO_ACCESS_PAUSE, error.code)
+            report.put_back += 1
+            return
         fallback = self.channels.default if row.kind == "post" else None
         if error.permanent and fallback and row.channel is None and self._channel(row) != fallback:
             outbox.put_back(self.store, row, now, error.code, channel=fallback)
@@ -141,11 +152,7 @@ class Postman:
         return own or self.channels.default
 
     def _body(self, row: Row) -> str:
-        return REPEAT + row.body if self._unsure(row) else row.body
-
-    def _unsure(self, row: Row) -> bool:
-        """Tell whether Slack may have taken it already."""
-        return row.error in (CUT_OFF, REPLY_LOST)
+        return REPEAT + row.body if row.unsure else row.body
 
     def _find(self, row: Row) -> str | None:
         channel = self._channel(row)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 
@@ -56,6 +57,11 @@ def with_minimum(rule_set: RuleSet) -> tuple[CompiledRule, ...]:
     if any(not rule.rule.shadow and (_is_it(rule) or _counts_deletions(rule)) for rule in reporting):
         return reporting
     return (*(rule for rule in reporting if not _is_it(rule)), _built_in())
+
+
+def bulk_delete_of(reporting: Sequence[CompiledRule]) -> CompiledRule:
+    """Return the rule in force that counts ordinary deletions by actor, the built-in one where there is none."""
+    return next((rule for rule in reporting if not rule.rule.shadow and _counts_deletions(rule)), _built_in())
 
 
 @lru_cache(maxsize=1)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
@@ -17,6 +15,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from bot.sandbox.console import Console, ConsoleSlack
 from bot.sandbox.slack_files import Files
 from bot.sandbox.slack_requests import Requests
 from bot.sandbox.slack_state import (
@@ -32,18 +31,11 @@ from bot.sandbox.slack_state import (
     Json,
     SlackError,
     User,
-    Workspace,
 )
 from bot.serving import TRANSPORT
 
-PAGE = Path(__file__).parent / "page"
-PAGE_FILES = {"/": ("console.html", "text/html"), "/console.css": ("console.css", "text/css"),
-              "/console.js": ("console.js", "text/javascript")}  # fmt: skip
-POLICY = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:"
-SHOWN = 200  # newest messages of a channel on the page
 
-
-class FakeSlack(Workspace):
+class FakeSlack(ConsoleSlack):
     """The workspace and the people's side of it in one: what tests and the demo hold in hand."""
 
     def __init__(self, clock: Callable[[], int], signing_secret: str, events_url: str, **given: Any) -> None:
@@ -65,14 +57,11 @@ def fake_slack(
     slack = FakeSlack(clock, signing_secret, events_url, users=users, channels=channels, groups=groups)
     served = _Served(slack)
     routes = [
-        *(Route(path, _file(name, kind)) for path, (name, kind) in PAGE_FILES.items()),
         Route("/api/{method}", served.api, methods=["GET", "POST"]),
         Route("/response/{key}", served.respond, methods=["POST"]),
         Route("/upload/{key}", slack.files.receive, methods=["POST"]),
         Route("/files/{key}", slack.files.show),
-        Route("/console/state", served.state),
-        Route("/console/command", served.command, methods=["POST"]),
-        Route("/console/click", served.click, methods=["POST"]),
+        *Console(slack).routes(),
     ]
     local = Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])  # no page of elsewhere gets in
     return Starlette(routes=routes, middleware=[local]), slack
@@ -93,11 +82,18 @@ class _Served:
             "files.completeUploadExternal": self._share,
             "apps.connections.open": lambda _: {"url": self._slack.socket_url},
             "users.info": lambda given: {"user": self._user(given.get("user"))},
+            "users.lookupByEmail": self._by_email,
             "usergroups.users.list": self._group,
+            "conversations.open": self._direct,
+            "views.open": lambda given: slack.views.open(str(given.get("trigger_id")), _view(given)),
+            "views.push": lambda given: slack.views.open(str(given.get("trigger_id")), _view(given), push=True),
+            "views.update": self._update_view,
+            "views.publish": lambda given: slack.views.publish(str(given.get("user_id")), _view(given)),
         }
 
     async def api(self, request: Request) -> Response:
-        self._learn_url(request)
+        self._slack.requests.learn_url(request.base_url)
+        self._slack.files.address = self._slack.files.address or self._slack.requests.url
         method = request.path_params["method"]
         given = await _arguments(request)
         if self._slack.down:
@@ -124,42 +120,6 @@ class _Served:
         else:
             self._slack.whisper(handle.user, handle.channel, given)
         return PlainTextResponse("ok")
-
-    async def state(self, request: Request) -> Response:
-        """Return what a user sees, 204 where nothing changed since the revision in `after`."""
-        self._learn_url(request)
-        slack, user = self._slack, request.query_params.get("user", "")
-        with slack.lock:
-            if request.query_params.get("after") == str(slack.revision):
-                return Response(status_code=204)
-            return JSONResponse(_seen_by(slack, user))
-
-    async def command(self, request: Request) -> Response:
-        """Let the viewer of the page type a slash command, or plain words."""
-        given = await _json(request)
-        name, _, text = str(given["text"]).strip().partition(" ")
-        user, channel = str(given["user"]), str(given["channel"])
-        if name.startswith("/"):
-            await run_in_threadpool(self._slack.requests.command, user, text, channel, command=name)
-        elif name:
-            words = {"text": given["text"], "mrkdwn": False}
-            self._slack.post(self._slack.channels[channel], words, bot_id=None, user=user)
-        return JSONResponse({"ok": True})
-
-    async def click(self, request: Request) -> Response:
-        """Let the viewer of the page press a button."""
-        given = {name: str(value) for name, value in (await _json(request)).items()}
-        press = self._slack.requests.click
-        try:
-            await run_in_threadpool(press, given["user"], given["channel"], given["ts"], given["action_id"])
-        except SlackError as error:
-            return JSONResponse({"ok": False, "error": error.word})
-        return JSONResponse({"ok": True})
-
-    def _learn_url(self, request: Request) -> None:
-        own = str(request.base_url).rstrip("/")
-        self._slack.requests.url = self._slack.requests.url or own
-        self._slack.files.address = self._slack.files.address or own
 
     def _call(self, method: str, given: Json, authorization: str) -> Json:
         with self._slack.lock:
@@ -235,6 +195,22 @@ class _Served:
             raise SlackError("no_such_subteam")
         return {"users": list(self._slack.groups[str(given["usergroup"])])}
 
+    def _by_email(self, given: Json) -> Json:
+        self._need("users:read.email")
+        email = str(given.get("email")).casefold()
+        found = [user.id for user in self._slack.users.values() if user.email.casefold() == email]
+        if not found:
+            raise SlackError("users_not_found")
+        return {"user": self._user(found[0])}
+
+    def _direct(self, given: Json) -> Json:
+        self._need("im:write")
+        return {"channel": {"id": self._slack.direct(str(given.get("users"))).id}}
+
+    def _update_view(self, given: Json) -> Json:
+        named = (str(given.get("view_id") or ""), given.get("hash"), given.get("external_id"))
+        return self._slack.views.update(_view(given), *named)
+
     def _user(self, user_id: object) -> Json:
         self._need("users:read")
         found = self._slack.users.get(str(user_id))
@@ -244,7 +220,9 @@ class _Served:
         return {
             "id": found.id, "team_id": found.team, "name": found.name.split()[0].lower(), "real_name": found.name,
             "tz": "Europe/Berlin", "is_restricted": found.guest, "is_ultra_restricted": False, "is_bot": False,
-            "deleted": False, "profile": {"real_name": found.name, **email},
+            "deleted": False, "profile": {
+                "real_name": found.name, "image_72": f"{self._slack.requests.url}/avatar/{found.id}.svg", **email,
+            },
         }  # fmt: skip
 
     def _open(self, given: Json) -> Channel:
@@ -270,14 +248,9 @@ class _CutOff(Response):
             pass
 
 
-def _seen_by(slack: FakeSlack, user: str) -> Json:
-    return {
-        "revision": slack.revision,
-        "users": [{"id": who.id, "name": who.name, "note": who.note} for who in slack.users.values()],
-        "channels": [{"id": c.id, "name": c.name, "topic": c.topic} for c in slack.channels.values() if not c.archived],
-        "messages": {channel: slack.everything(channel)[-SHOWN:] for channel in slack.channels},
-        "ephemerals": slack.ephemerals(user),
-    }
+def _view(given: Json) -> Json:
+    view = given.get("view")
+    return dict(json.loads(view) if isinstance(view, str) else view or {})
 
 
 async def _arguments(request: Request) -> Json:
@@ -286,18 +259,3 @@ async def _arguments(request: Request) -> Json:
     if request.headers.get("content-type", "").startswith("application/json"):
         return dict(json.loads(body or b"{}"))
     return {**request.query_params, **dict(parse_qsl(body.decode()))}
-
-
-async def _json(request: Request) -> Json:
-    """Return a JSON body; a form of another site's page never is one."""
-    if not request.headers.get("content-type", "").startswith("application/json"):
-        return {}
-    return dict(await request.json())
-
-
-def _file(name: str, kind: str) -> Callable[[Request], Response]:
-    def send(_: Request) -> Response:
-        headers = {"Content-Security-Policy": POLICY, "Cache-Control": "no-store"}
-        return Response((PAGE / name).read_bytes(), media_type=kind, headers=headers)
-
-    return send

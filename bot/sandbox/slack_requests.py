@@ -1,4 +1,4 @@
-"""Sends what Slack sends: signed slash commands and clicks, to the bot's /slack/events."""
+"""Sends what Slack sends: signed slash commands, clicks and submissions, to the bot's /slack/events."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ import hmac
 import http.client
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+from bot.sandbox.elements import Entered, action, interactive
 from bot.sandbox.slack_state import APP, TEAM, Json, SlackError, Workspace
+from bot.sandbox.slack_views import OpenView
 from bot.times import SECOND
 
 PATIENCE = 3.0  # seconds in which Slack wants to be answered
+TROUBLE = "We had some trouble connecting. Try again?"  # what Slack says when an app answers a modal wrongly, or not
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,10 @@ class Requests:
         self.url = ""  # our own, for response URLs; learnt from the first request where nobody sets it
         self._count = itertools.count(1)
 
+    def learn_url(self, base: object) -> None:
+        """Take our own address from the first request that comes in, unless it is known."""
+        self.url = self.url or str(base).rstrip("/")
+
     def command(self, user: str, text: str, channel: str, *, command: str = "/audit") -> Answer:
         """Let a user type a slash command; what comes back at once shows as an ephemeral message."""
         person = self.workspace.users[user]
@@ -56,25 +63,96 @@ class Requests:
             self._show(user, channel, answer.body)
         return answer
 
-    def click(self, user: str, channel: str, ts: str, action_id: str, *, trigger: str | None = None) -> Answer:
-        """Let a user press a button of a message. Raises SlackError where it has no such button."""
+    def click(
+        self, user: str, channel: str, ts: str, action_id: str, *, value: Entered = None, trigger: str | None = None
+    ) -> Answer:
+        """Let a user press a button of a message, or choose `value` in a menu. Raises SlackError where it has none."""
         place = self.workspace.channels[channel]
+        if not place.seen_by(user):
+            raise SlackError("channel_not_found", channel)
         message = self.workspace.find(place, ts)
-        person = self.workspace.users[user]
-        handles = self._handles(user, channel, ts)
+        container = {"type": "message", "message_ts": ts, "channel_id": channel, "is_ephemeral": False}
         payload = {
-            "type": "block_actions", "api_app_id": APP, "token": "unused",
-            "user": {"id": user, "name": person.name, "team_id": person.team},
-            "team": {"id": TEAM, "domain": "sandbox"},
-            "channel": {"id": channel, "name": place.name}, "message": message,
-            "container": {"type": "message", "message_ts": ts, "channel_id": channel, "is_ephemeral": False},
-            "actions": [{**_button(message, action_id), "action_ts": self.workspace.new_ts()}],
-            **handles, "trigger_id": trigger or handles["trigger_id"],
+            **self._who("block_actions", user, trigger, channel, ts),
+            "channel": {"id": channel, "name": place.name}, "message": message, "container": container,
+            "actions": [self._action(_blocks_of(message), action_id, value)],
         }  # fmt: skip
-        answer = self.send(urlencode({"payload": json.dumps(payload)}))
+        answer = self._hand_in(payload)
         if answer.status != 200:
             self._failed(user, channel, f"This button did not work: “{_word(answer)}”")
         return answer
+
+    def act(self, user: str, view_id: str, action_id: str, values: Mapping[str, Entered]) -> Answer:
+        """Let a user press a button in a view, or change what says so at each change; `values` are all the fields'."""
+        view = self.workspace.views.find(user, view_id)
+        action = self._action(view.content["blocks"], action_id, values.get(action_id))
+        payload = {
+            **self._who("block_actions", user), "view": self.workspace.views.payload(view, values),
+            "container": {"type": "view", "view_id": view_id}, "actions": [action],
+        }  # fmt: skip
+        del payload["response_url"]
+        return self._hand_in(payload)
+
+    def submit(self, user: str, view_id: str, values: Mapping[str, Entered] | None = None) -> dict[str, str]:
+        """Let a user submit a modal with what was entered by action id; return what is wrong by block id, if anything.
+
+        The bot's answer closes the modal, changes it, or stands under its fields.
+        """
+        views, values = self.workspace.views, values or {}
+        view = views.find(user, view_id)
+        wrong = views.missing(view, values)
+        if not wrong:
+            payload = {**self._who("view_submission", user), "view": views.payload(view, values), "response_urls": []}
+            del payload["response_url"]
+            wrong = self._after_submission(view, self._hand_in(payload))
+        views.complain(view, wrong)
+        return wrong
+
+    def close(self, user: str, view_id: str) -> None:
+        """Let a user close a modal without submitting it."""
+        view = self.workspace.views.find(user, view_id)
+        self.workspace.views.close(user, view_id)
+        if view.content.get("notify_on_close"):
+            payload = {**self._who("view_closed", user), "view": self.workspace.views.described(view)}
+            self._hand_in(payload | {"is_cleared": False})
+
+    def _after_submission(self, view: OpenView, answer: Answer) -> dict[str, str]:
+        views, own = self.workspace.views, json.loads(answer.body) if answer.body.startswith("{") else {}
+        try:
+            if answer.status != 200:
+                return {"": TROUBLE}
+            if own.get("response_action") == "errors":
+                blocks = {block["block_id"] for block in view.content["blocks"] if block["type"] == "input"}
+                return dict(own["errors"]) if blocks.issuperset(own["errors"]) and own["errors"] else {"": TROUBLE}
+            if own.get("response_action") == "update":
+                views.update(own["view"], view.id)
+            elif own.get("response_action") == "push":
+                views.open(views.new_trigger(view.user, f"push.{next(self._count)}"), own["view"], push=True)
+            else:
+                views.close(view.user, view.id, everything=own.get("response_action") == "clear")
+        except SlackError:
+            return {"": TROUBLE}
+        return {}
+
+    def _who(
+        self, kind: str, user: str, trigger: str | None = None, channel: str = "", ts: str | None = None
+    ) -> dict[str, Any]:
+        person = self.workspace.users[user]
+        handles = self._handles(user, channel, ts, trigger)
+        return {
+            "type": kind, "api_app_id": APP, "token": "unused", **handles,
+            "user": {"id": user, "name": person.name, "team_id": person.team},
+            "team": {"id": TEAM, "domain": "sandbox"},
+        }  # fmt: skip
+
+    def _action(self, blocks: Iterable[Mapping[str, Any]], action_id: str, value: Entered) -> Json:
+        for block, element in interactive(blocks):
+            if element["action_id"] == action_id:
+                return {**action(element, block.get("block_id"), value), "action_ts": self.workspace.new_ts()}
+        raise SlackError("no_such_button", action_id)
+
+    def _hand_in(self, payload: Mapping[str, Any]) -> Answer:
+        return self.send(urlencode({"payload": json.dumps(payload)}))
 
     def send(self, body: str, *, at: int | None = None, signed: str | None = None) -> Answer:
         """Send one request, signed as of now unless told otherwise; status 0 means that nobody answered in time."""
@@ -95,9 +173,10 @@ class Requests:
         finally:
             connection.close()
 
-    def _handles(self, user: str, channel: str, ts: str | None = None) -> dict[str, str]:
+    def _handles(self, user: str, channel: str, ts: str | None = None, trigger: str | None = None) -> dict[str, str]:
         key = self.workspace.new_handle(user, channel, ts)
-        return {"response_url": f"{self.url}/response/{key}", "trigger_id": f"{next(self._count)}.{key}"}
+        trigger = self.workspace.views.new_trigger(user, trigger or f"{next(self._count)}.{key}")
+        return {"response_url": f"{self.url}/response/{key}", "trigger_id": trigger}
 
     def _show(self, user: str, channel: str, body: str) -> None:
         content = json.loads(body) if body.startswith("{") else {"text": body}
@@ -116,13 +195,9 @@ def _word(answer: Answer) -> str:
     return f"http_{answer.status}" if answer.status else "operation_timeout"
 
 
-def _button(message: Mapping[str, Any], action_id: str) -> Json:
-    attached = (block for attachment in message.get("attachments", ()) for block in attachment.get("blocks", ()))
-    for block in (*message.get("blocks", ()), *attached):
-        for element in block.get("elements", ()) if block["type"] == "actions" else ():
-            if element["action_id"] == action_id:
-                return {**element, "block_id": block.get("block_id")}
-    raise SlackError("no_such_button", action_id)
+def _blocks_of(message: Mapping[str, Any]) -> list[Json]:
+    attached = [block for attachment in message.get("attachments", ()) for block in attachment.get("blocks", ())]
+    return [*message.get("blocks", ()), *attached]
 
 
 def _as_sent(text: str) -> str:

@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from bot.sandbox.errors import SlackError as SlackError
 from bot.sandbox.limits import refusal
+from bot.sandbox.slack_views import Views
 from bot.times import MINUTE, SECOND
 
 TEAM, OTHER_TEAM, APP, BOT_ID, BOT_USER = "T0SANDBOX", "T0OTHER", "A0AUDITBOT", "B0AUDITBOT", "U0AUDITBOT"
@@ -16,7 +18,10 @@ TOKEN, APP_TOKEN = "xoxb-sandbox", "xapp-sandbox"  # they open nothing but this 
 GROUP = "S0SECURITY"
 ALERTS, OPS, GENERAL, ARCHIVED = "C0ALERTS", "C0AUDITOPS", "C0GENERAL", "C0ARCHIVED"
 RESPONSE_USES, RESPONSE_AGE = 5, 30 * MINUTE
-SCOPES = "chat:write files:write commands channels:history groups:history users:read users:read.email usergroups:read"
+SCOPES = (
+    "chat:write files:write commands channels:history groups:history im:write users:read users:read.email"
+    " usergroups:read"
+)
 
 Json = dict[str, Any]
 
@@ -35,13 +40,20 @@ class User:
 
 @dataclass(frozen=True)
 class Channel:
-    """A channel; the bot can post only where it was invited and nothing is archived."""
+    """A channel; the bot can post only where it was invited and nothing is archived. `to` is whom the bot's own
+    direct messages are for.
+    """
 
     id: str
     name: str
     topic: str = ""
     invited: bool = True
     archived: bool = False
+    to: str | None = None
+
+    def seen_by(self, user: str) -> bool:
+        """Tell whether a user gets to see it."""
+        return not self.archived and self.to in (None, user)
 
 
 USERS = (
@@ -49,6 +61,9 @@ USERS = (
     User("U0DANIEL", "Daniel Cohen", "daniel.cohen@corp.example", "security team"),
     User("U0ROBIN", "Robin Vance", "robin.vance@corp.example", "security team, new"),
     User("U0NADIA", "Nadia Karimi", "nadia.karimi@corp.example", "not allowed"),
+    User("U0FATIMA", "Fatima Alzahra", "fatima.alzahra@corp.example", "works in the portal"),
+    User("U0JAMES", "James Wright", "james.wright@corp.example", "works in the portal"),
+    User("U0CARLOS", "Carlos Ramirez", "carlos.ramirez@corp.example", "works in the portal"),
     User("U0GUS", "Gus Keller", "gus@partner.example", "guest", guest=True),
     User("U0ELSA", "Elsa Moreau", "elsa@elsewhere.example", "other workspace", team=OTHER_TEAM),
 )
@@ -59,14 +74,6 @@ CHANNELS = (
     Channel(GENERAL, "general", "the bot was not invited here", invited=False),
     Channel(ARCHIVED, "old-alerts", "archived", archived=True),
 )
-
-
-class SlackError(Exception):
-    """An error word that goes back to the caller of a Web API method."""
-
-    def __init__(self, word: str, detail: str = "") -> None:
-        self.word, self.detail = word, detail
-        super().__init__(f"{word}: {detail}" if detail else word)
 
 
 @dataclass
@@ -123,6 +130,7 @@ class Workspace:
         self._faults: dict[str, list[Fault]] = defaultdict(list)
         self._handles: dict[str, Handle] = {}
         self._last_ts = 0
+        self.views = Views(clock, self._changed, {"team_id": TEAM, "app_id": APP, "bot_id": BOT_ID})
 
     # -- what tests and the page look at
 
@@ -156,6 +164,18 @@ class Workspace:
 
     # -- changes
 
+    def direct(self, user: str) -> Channel:
+        """Return the channel of the bot's direct messages with a user, opened when first asked for."""
+        if user not in self.users:
+            raise SlackError("user_not_found", user)
+        with self.lock:
+            channel = Channel(user.replace("U", "D", 1), "audit-bot", "only you and the bot", to=user)
+            return self.channels.setdefault(channel.id, channel)
+
+    def _changed(self) -> None:
+        with self.lock:
+            self.revision += 1
+
     def new_ts(self) -> str:
         """Return a time stamp that no other message has."""
         with self.lock:
@@ -164,6 +184,8 @@ class Workspace:
 
     def channel(self, name: str) -> Channel:
         """Return the channel by id or by name, as chat.postMessage takes both."""
+        if name in self.users:
+            return self.direct(name)  # as chat.postMessage takes a user's id, too
         named = name.removeprefix("#")
         found = self.channels.get(name) or next((c for c in self.channels.values() if c.name == named), None)
         if found is None:

@@ -99,10 +99,16 @@ class SlackApp(SlackSender):
         return HttpAnswer(answer.status, answer.first_headers_without_set_cookie(), answer.body)
 
     def connect_socket(self) -> None:
-        """Open the Socket Mode connection; returns once it stands. Raises ConfigError, DeliveryError."""
+        """Open the Socket Mode connection, in place of an earlier one; returns once it stands.
+
+        Raises ConfigError, DeliveryError.
+        """
         token = self._settings.slack_app_token
         if token is None:
             raise ConfigError("SLACK_APP_TOKEN: is not set: copy an app-level token (xapp-...) with connections:write.")
+        if self._socket is not None:
+            self._socket.close()  # type: ignore[no-untyped-call]  # Bolt types only a part
+            self._socket = None
         handler = SocketModeHandler(self._bolt, token.get_secret_value(), web_client=self._reads.client)
         with ExitStack() as unless_it_works:
             unless_it_works.callback(handler.close)

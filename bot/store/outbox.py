@@ -12,7 +12,12 @@ from typing import Literal
 from bot.store.schema import Store
 from bot.times import MINUTE, SECOND
 
-Kind = Literal["post", "update", "reply", "notice", "ops"]
+Kind = Literal["post", "update", "reply", "notice", "ops", "canary"]
+CUT_OFF, REPLY_LOST = "cut off while it was being sent", "reply_lost"  # errors after which Slack may have it
+NO_ACCESS = frozenset(  # Slack's words for: whatever you send, I do not take it from you
+    {"not_authed", "invalid_auth", "account_inactive", "token_revoked", "token_expired", "org_login_required",
+     "team_access_not_granted"}
+)  # fmt: skip
 UPDATE_EVERY = 45 * SECOND  # a growing alert is redrawn at most so often
 URGENT = 5  # buttons and ops notices go before all alerts, which have their level (0 to 4)
 
@@ -29,6 +34,10 @@ class Row:
     tries: int  # before this one
     created: int
     error: str | None = None
+    unsure: bool | int = False  # whether an earlier try may have come through
+
+
+_ROW = "id, kind, alert, channel, body, tries, created, error, unsure"
 
 
 def put(
@@ -60,7 +69,7 @@ def claim(store: Store, now: int) -> Row | None:
     """
     with store.write() as connection:
         found = connection.execute(
-            "SELECT o.id, o.kind, o.alert, o.channel, o.body, o.tries, o.created, o.error FROM outbox o"
+            "SELECT o.id, o.kind, o.alert, o.channel, o.body, o.tries, o.created, o.error, o.unsure FROM outbox o"
             " LEFT JOIN alerts a ON a.id = o.alert"
             " WHERE o.state = 'pending' AND o.due <= ? AND (o.kind NOT IN ('update', 'reply') OR a.ts IS NOT NULL)"
             " ORDER BY o.urgency DESC, o.id LIMIT 1",
@@ -74,9 +83,7 @@ def claim(store: Store, now: int) -> Row | None:
 
 def cut_off(store: Store) -> list[Row]:
     """Return the rows that an earlier process left in `sending`: nobody knows whether Slack took them."""
-    rows = store.rows(
-        "SELECT id, kind, alert, channel, body, tries, created, error FROM outbox WHERE state = 'sending' ORDER BY id"
-    )
+    rows = store.rows(f"SELECT {_ROW} FROM outbox WHERE state = 'sending' ORDER BY id")
     return [Row(*row) for row in rows]
 
 
@@ -100,8 +107,8 @@ def put_back(store: Store, row: Row, due: int, error: str, channel: str | None =
         ).fetchone()
         state = "posted" if newer else "pending"
         connection.execute(
-            "UPDATE outbox SET state = ?, due = ?, error = ?, channel = ? WHERE id = ?",
-            (state, due, error, channel or row.channel, row.id),
+            "UPDATE outbox SET state = ?, due = ?, error = ?, channel = ?, unsure = ? WHERE id = ?",
+            (state, due, error, channel or row.channel, row.unsure or error in (CUT_OFF, REPLY_LOST), row.id),
         )
 
 
@@ -109,6 +116,42 @@ def fail(store: Store, row: Row, now: int, error: str) -> None:
     """Give it up, visibly: it stays in the table with the error."""
     with store.write() as connection:
         connection.execute("UPDATE outbox SET state = 'failed', done = ?, error = ? WHERE id = ?", (now, error, row.id))
+
+
+def delivered_to_nobody(store: Store, row: Row, now: int) -> None:
+    """Record that a canary came all the way; its row goes."""
+    with store.write() as connection:
+        connection.execute("DELETE FROM outbox WHERE id = ?", (row.id,))
+        store.set_meta("canary", str(now))
+
+
+def oldest_due(store: Store) -> int | None:
+    """Return when the oldest row was queued that could be sent; a reply without its message cannot."""
+    found = store.value(
+        "SELECT min(o.created) FROM outbox o LEFT JOIN alerts a ON a.id = o.alert"
+        " WHERE o.state IN ('pending', 'sending') AND (o.kind NOT IN ('update', 'reply') OR a.ts IS NOT NULL)"
+    )
+    return None if found is None else int(found)
+
+
+def stranded(store: Store, waiting_since: int, failed_since: int, most: int) -> list[Row]:
+    """Return what Slack did not take, the most urgent alerts first, then the rest: what it refuses whatever it is,
+    what waits since before the one moment, and what was given up after the other."""
+    marks = ", ".join(f"'{code}'" for code in sorted(NO_ACCESS))
+    rows = store.rows(
+        f"SELECT {_ROW} FROM outbox WHERE handed IS NULL AND kind IN ('post', 'notice', 'ops')"
+        f" AND (state = 'pending' AND (created <= ? AND tries > 0 OR error IN ({marks}))"
+        " OR state = 'failed' AND done > ?)"
+        " ORDER BY kind <> 'post', urgency DESC, id LIMIT ?",
+        (waiting_since, failed_since, most),
+    )
+    return [Row(*row) for row in rows]
+
+
+def handed_on(store: Store, row: Row, now: int) -> None:
+    """Record that a row went the second way too."""
+    with store.write() as connection:
+        connection.execute("UPDATE outbox SET handed = ? WHERE id = ?", (now, row.id))
 
 
 def backoff(tries: int) -> int:

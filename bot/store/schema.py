@@ -102,6 +102,9 @@ TO_2: tuple[str, ...] = (
     " WHERE e.actor IS NULL GROUP BY 3",
     "DROP VIEW audit_log",
     AUDIT_LOG,
+    "ALTER TABLE outbox ADD COLUMN handed INTEGER",  # when the fallback webhook took what Slack did not
+    "ALTER TABLE outbox ADD COLUMN unsure INTEGER NOT NULL DEFAULT 0",  # an earlier try may have come through
+    "UPDATE outbox SET unsure = 1 WHERE error IN ('cut off while it was being sent', 'reply_lost')",
 )
 
 # number n leads from schema n to n + 1; released ones never change
@@ -232,7 +235,7 @@ def unusable(path: Path, error: DatabaseError) -> StoreError:
         "unable to open": "Check that the folder exists and that this user may write there.",
     }
     remedy = next((remedy for word, remedy in remedies.items() if word in text), "Nothing was changed.")
-    return StoreError(f"{path}: {text}. {remedy}")
+    return StoreError(f"{path}: {text}. {remedy}", busy="locked" in text)
 
 
 def _connect(path: Path) -> Connection:

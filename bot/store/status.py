@@ -40,7 +40,9 @@ class Status:
 def status(store: Store, now: int) -> Status:
     """Return the state as of `now`."""
     [(first, last)] = store.rows("SELECT min(time), max(time) FROM events")
-    [(queue, oldest)] = store.rows("SELECT count(*), min(created) FROM outbox WHERE state IN ('pending', 'sending')")
+    [(queue, oldest)] = store.rows(
+        "SELECT count(*), min(created) FROM outbox WHERE state IN ('pending', 'sending') AND kind <> 'canary'"
+    )
     learnt = None if first is None else first + LEARNING_DAYS * DAY
     return Status(
         events=store.db.table("events").count,

@@ -12,6 +12,7 @@ import numpy as np
 
 from bot import rulebook
 from bot.app import opened
+from bot.charts.bursts import bursts_by_rule
 from bot.detect import facts
 from bot.detect.groups import Group
 from bot.detect.match import Burst, Evaluation
@@ -22,7 +23,7 @@ from bot.settings import Settings
 from bot.show import lines, progress, say, table
 from bot.store.schema import Store
 from bot.terminal.answer import span
-from bot.terminal.plots import check_target, plot
+from bot.terminal.plots import check_target, write_picture
 from bot.times import DAY, WEEK, iso
 
 HEADS = ("rule", "level", "bursts", "entities", "a week", "noisiest", "")
@@ -153,7 +154,7 @@ def draw(past: Past, target: Path | None, format_: str) -> None:
     if target is None:
         return
     rows = [(one.rule.rule, [(burst.first, burst.last) for burst in one.bursts]) for one in past.found]
-    plot(target, rows, (past.since, past.until), past.title)
+    write_picture(target, bursts_by_rule(rows, (past.since, past.until), past.title))
     if format_ == "table":
         say(f"\n{target} is written.")
 

@@ -1,4 +1,4 @@
-// Draws the make-believe Slack: channels, Block Kit, threads, buttons. Data becomes text nodes only, never HTML.
+// Draws the make-believe Slack: channels, Block Kit, threads. Data becomes text nodes only, never HTML.
 "use strict";
 
 const EVERY = 700; // milliseconds between two questions for news
@@ -98,33 +98,24 @@ function table(block) {
   return el("div", { className: "scroll", tabIndex: 0 }, el("table", {}, el("thead", {}, line(head, "th")), el("tbody", {}, rows.map((row) => line(row, "td")))));
 }
 
-function section(block) {
+function section(block, use) {
   const fields = (block.fields || []).map((field) => el("div", {}, textObject(field)));
-  return el("div", { className: "section" }, block.text ? el("p", {}, textObject(block.text)) : null, fields.length ? el("div", { className: "fields" }, fields) : null);
+  const words = el("div", { className: "grow" }, block.text ? el("p", {}, textObject(block.text)) : null, fields.length ? el("div", { className: "fields" }, fields) : null);
+  return el("div", { className: "section" }, words, block.accessory ? drawElement(block, block.accessory, use) : null);
 }
 
 const BLOCKS = {
   header: (block) => el("h3", {}, textObject(block.text)),
   section,
-  context: (block) => el("p", { className: "context" }, block.elements.flatMap(textObject)),
+  context: (block) => el("p", { className: "context" }, block.elements.flatMap((part) => (part.type === "image" ? picture(part) : textObject(part)))),
+  image: (block) => el("figure", {}, block.title ? el("figcaption", {}, textObject(block.title)) : null, picture(block)),
+  input: (block, use) => input(block, use),
   divider: () => el("hr"),
   rich_text: (block) => el("div", { className: "rich" }, block.elements.map((part) => RICH[part.type](part))),
   table,
-  actions: (block, message) => el("div", { className: "actions" }, block.elements.map((button) => pressable(button, message))),
+  actions: (block, use) => el("div", { className: "actions" }, block.elements.map((element) => drawElement(block, element, use))),
 };
-const drawBlocks = (blocks, message) => (blocks || []).map((block) => BLOCKS[block.type](block, message));
-
-function pressable(button, message) {
-  const press = async (event) => {
-    const pressed = event.currentTarget;
-    pressed.disabled = true;
-    pressed.classList.add("busy");
-    await send("/console/click", { user: view.user, channel: view.channel, ts: message.ts, action_id: button.action_id });
-    pressed.disabled = false;
-    pressed.classList.remove("busy");
-  };
-  return el("button", { type: "button", className: button.style || "", onclick: press }, textObject(button.text));
-}
+const drawBlocks = (blocks, use) => (blocks || []).map((block) => BLOCKS[block.type](block, use));
 
 // -- messages
 
@@ -141,8 +132,8 @@ function avatar(name, bot) {
   return node;
 }
 
-function attachment(part, message) {
-  const node = el("div", { className: "attachment" }, drawBlocks(part.blocks, message));
+function attachment(part, use) {
+  const node = el("div", { className: "attachment" }, drawBlocks(part.blocks, use));
   if (part.color) node.style.borderLeftColor = part.color;
   return node;
 }
@@ -156,8 +147,9 @@ function file(one) { // a picture shows itself, anything else can only be saved
 }
 
 function body(message) {
-  const blocks = drawBlocks(message.blocks, message);
-  const beside = (message.attachments || []).map((part) => attachment(part, message));
+  const use = inMessage(message);
+  const blocks = drawBlocks(message.blocks, use);
+  const beside = (message.attachments || []).map((part) => attachment(part, use));
   const files = (message.files || []).map(file);
   const bare = blocks.length || (files.length && !message.text);
   const words = bare ? null : el("p", { className: "words" }, mrkdwn(message.text || "", message.mrkdwn));
@@ -212,12 +204,13 @@ function draw() {
   const whispers = data.ephemerals.filter((message) => message.channel === view.channel);
   const shown = [...every.filter((message) => !message.thread_ts), ...whispers].sort((a, b) => (a.ts < b.ts ? -1 : 1));
   view.seen[view.channel] = every.length;
-  at("name").textContent = "# " + channel.name;
+  at("name").textContent = (channel.direct ? "@ " : "# ") + channel.name;
   at("topic").textContent = channel.topic;
   drawChannels(data);
   fill(at("messages"), shown, replies);
   at("messages").classList.toggle("empty", shown.length === 0);
   drawThread(every);
+  drawModal(data.modal);
 }
 
 function drawChannels(data) {
@@ -228,9 +221,11 @@ function drawChannels(data) {
     const badge = news > 0 ? el("span", { className: "badge", title: "new messages" }, String(news)) : null;
     const here = channel.id === view.channel;
     return el("li", {}, el("button", { type: "button", className: here ? "here" : "", ariaCurrent: here ? "page" : null, onclick: () => goTo(channel.id) },
-      el("span", { ariaHidden: "true" }, "#"), channel.name, badge));
+      el("span", { ariaHidden: "true" }, channel.direct ? "@" : "#"), channel.name, badge));
   });
-  at("channels").replaceChildren(...items);
+  at("channels").replaceChildren(...items.filter((_, place) => !data.channels[place].direct));
+  at("directs").replaceChildren(...items.filter((_, place) => data.channels[place].direct));
+  at("directs").previousElementSibling.hidden = !data.channels.some((channel) => channel.direct);
   document.title = (waiting ? `(${waiting}) ` : "") + "audit-bot console";
 }
 
@@ -301,6 +296,7 @@ function recall(step) {
 }
 
 function keys(event) {
+  if (at("modal").open) return;
   const typing = document.activeElement === at("line");
   if (event.key === "Escape" && view.thread) {
     view.thread = null;
@@ -325,4 +321,4 @@ at("user").addEventListener("change", () => { view.user = at("user").value; view
 at("close").addEventListener("click", () => { view.thread = null; draw(); at("line").focus(); });
 at("chips").replaceChildren(...EXAMPLES.map((text) => el("button", { type: "button", onclick: () => say(text) }, text)));
 document.addEventListener("keydown", keys);
-watch();
+document.addEventListener("DOMContentLoaded", watch); // when the other scripts are there
