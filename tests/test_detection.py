@@ -15,7 +15,7 @@ from bot.detect.match import Evaluation
 from bot.detect.rules import CompiledRule
 from bot.detect.run import Detector
 from bot.detect.sigma import load_rules
-from bot.fields import FactSettings
+from bot.fields import ACTOR_TYPES, FactSettings
 from bot.model import Finding, Record
 from bot.store import alerts, events
 from bot.store.schema import Store
@@ -99,6 +99,22 @@ level: high
 description: That, from one address, twice within half an hour.
 correlation: {type: event_count, rules: [twice], group-by: [ip], timespan: 30m, condition: {gte: 2}}
 ---
+title: A type without an actor
+id: 00000000-0000-4000-8000-000000000011
+status: stable
+level: low
+description: The first change of a type that names no actor.
+logsource: {product: cortex, service: audit}
+detection: {it: {type_new_without_actor: true}, condition: it}
+alert: {per: [type]}
+---
+title: By kind of actor
+id: 00000000-0000-4000-8000-000000000012
+status: stable
+level: low
+description: Deletions of people, and of keys.
+correlation: {type: event_count, rules: [deletion], group-by: [actor_kind], timespan: 10m, condition: {gte: 1}}
+---
 title: Anything at all
 id: 00000000-0000-4000-8000-000000000006
 status: experimental
@@ -124,6 +140,7 @@ EVENTS = st.lists(
         st.sampled_from(["ann@corp.example", "key-1", None]),
         st.sampled_from(["192.0.2.1", "198.51.100.1", None]),
         st.sampled_from(["a", "b", "c", "d"]),
+        st.sampled_from(["SERVICE", "ROLE"]),
     ),
     min_size=1,
     max_size=30,
@@ -178,8 +195,8 @@ def deletions(first: int, count: int, step: int = MINUTE, **more: str) -> list[R
     ]
 
 
-def of(store: Store, last_digit: int) -> list[Finding]:
-    return alerts.findings(store, "rule LIKE ?", (f"%{last_digit}",))
+def of(store: Store, number: int) -> list[Finding]:
+    return alerts.findings(store, "rule LIKE ?", (f"%0{number}",))
 
 
 def test_a_growing_burst_keeps_its_finding(store: Store) -> None:
@@ -212,6 +229,26 @@ def test_a_finding_that_no_longer_holds_is_withdrawn(store: Store) -> None:
     assert shapes(alerts.findings(store)) == in_one_pass(store)
 
 
+def test_an_earlier_automatic_change_of_the_type_withdraws_a_finding(store: Store) -> None:
+    """Nothing but the type and the missing actor joins the two events, and yet the later one is the first no more."""
+    live(store, [record(START - 30 * DAY, actor="old")])
+    live(store, [record(START, actor=None, ip=None, object_="a", type_="ROLE")])
+    live(store, [record(START - DAY, actor=None, ip=None, object_="b", type_="ROLE")])
+    assert [(f.first, f.state) for f in of(store, 11)] == [(START, "withdrawn"), (START - DAY, "open")]
+    assert shapes(alerts.findings(store)) == in_one_pass(store)
+
+
+def test_what_kind_an_actor_is_may_be_learnt_later(store: Store) -> None:
+    """The event leaves the group of keys, and the finding of that group goes with it."""
+    deletion = record(START, "DELETE", actor="ann")
+    live(store, [deletion])
+    with store.write():
+        events.set_actor_types(store, {deletion: ACTOR_TYPES.index("OAUTH2") + 1})
+        Detector(store, PLAIN).run_span(rules(), START, START, START, history=False)
+    assert [(f.group["actor_kind"], f.state) for f in of(store, 12)] == [("key", "withdrawn"), ("person", "open")]
+    assert shapes(alerts.findings(store)) == in_one_pass(store)
+
+
 def test_a_rule_that_raises_stops_neither_the_others_nor_the_events(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -219,7 +256,7 @@ def test_a_rule_that_raises_stops_neither_the_others_nor_the_events(
     real = Evaluation.bursts
 
     def bursts(self: Evaluation, rule: CompiledRule, since: int | None = None, until: int | None = None) -> object:
-        if rule.id.endswith("2"):
+        if rule.id.endswith("02"):
             raise ZeroDivisionError("a bug")
         return real(self, rule, since, until)
 

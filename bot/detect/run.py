@@ -82,10 +82,12 @@ class Detector:
     # -- what to look at again ---------------------------------------------------------------------------------
     def _changed_by_late(self, added: Added) -> Columns:
         """Return the new events and those whose facts they may have changed: later ones of the same actor, address or
-        object, and all in the learning time that an older beginning of the log moved."""
+        object, or of the same type and no actor, and all in the learning time that an older beginning of the log moved.
+        """
         same = " OR ".join(
             f"e.{name} IN (SELECT {name} FROM events WHERE id > :after)" for name in ("actor", "ip", "object")
         )
+        same += " OR e.actor IS NULL AND e.type IN (SELECT type FROM events WHERE id > :after AND actor IS NULL)"
         return facts.read(
             self.store,
             self.settings,
@@ -96,13 +98,15 @@ class Detector:
     def _task(self, rule: CompiledRule, affected: Columns, *, all_groups: bool) -> list[_Task]:
         """Return what has to be evaluated again, nothing where the events do not concern the rule.
 
-        With `all_groups` an event counts even if the rule does not match it (any more): its facts may have changed.
+        With `all_groups` an event counts even if the rule does not match it (any more): its facts may have changed, and
+        where groups are made of facts, it may have left one that its fields no longer name.
         """
         evaluation = Evaluation(affected)
         matched = np.ones(len(affected), dtype=np.bool_) if all_groups else evaluation.matching(rule)
         if not matched.any():
             return []
-        groups = _groups(rule, evaluation, affected, all_groups=all_groups) if rule.same_groups else None
+        known = rule.same_groups and not (all_groups and FACT_NAMES.intersection(rule.group_by))
+        groups = _groups(rule, evaluation, affected, all_groups=all_groups) if known else None
         times = affected.time[matched]
         stored = self._stored(rule, groups)
         lo, hi, places = region(rule, int(times.min()), int(times.max()), [(f.first, f.last) for f in stored])
