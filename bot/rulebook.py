@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,9 +11,10 @@ from bot.alert.routing import Routing, parse_routing
 from bot.detect.forest_config import ForestConfig, parse_config
 from bot.detect.log_watch import BUILT_IN
 from bot.detect.minimum import with_minimum
+from bot.detect.rule_files import gather
 from bot.detect.rules import CompiledRule, RuleSet
 from bot.detect.sensitive import parse_sensitive
-from bot.detect.sigma import load_rules, read_rule_files
+from bot.detect.sigma import load_rules
 from bot.errors import ConfigError, Problem, RuleError
 from bot.fields import SENSITIVE_TYPES
 from bot.store.alerts import remember_rules
@@ -52,31 +53,26 @@ def rules_folder(path: Path) -> Path:
 
 
 def read_rulebook(path: Path) -> Rulebook:
-    """Read and check everything at a path. Raises RuleError with all problems of all files."""
-    return check(read_texts(path))
+    """Read and check everything at a path. Raises RuleError with all problems of all files, ConfigError."""
+    return check(*gather(rules_folder(path)))
 
 
 def read_texts(path: Path) -> dict[str, str]:
     """Return all texts at a path, by file name relative to it. Raises RuleError, ConfigError."""
-    path = rules_folder(path)
-    texts = read_rule_files(path)
-    for name in SETTINGS_FILES:
-        file = path / name
-        if file.is_file():
-            try:
-                texts[name] = file.read_text(encoding="utf-8")
-            except (OSError, UnicodeDecodeError) as error:
-                raise RuleError((Problem(name, 1, f"cannot be read: {error}"),)) from error
+    texts, problems = gather(rules_folder(path))
+    if problems:
+        raise RuleError(tuple(problems))
     return texts
 
 
-def check(texts: Mapping[str, str]) -> Rulebook:
-    """Return what the texts say. Raises RuleError with all problems of all files."""
-    problems: list[Problem] = []
+def check(texts: Mapping[str, str], unreadable: Iterable[Problem] = ()) -> Rulebook:
+    """Return what the texts say. Raises RuleError with all problems of all files, those of other files among them."""
+    problems = list(unreadable)
     routing, forest, rules = Routing(), ForestConfig(), RuleSet((), {})
     sensitive: tuple[str, ...] = SENSITIVE_TYPES
     try:
-        rules = load_rules({name: text for name, text in texts.items() if name not in SETTINGS_FILES})
+        rule_texts = {name: text for name, text in texts.items() if name not in SETTINGS_FILES}
+        rules = load_rules(rule_texts, whole=not problems)
     except RuleError as error:
         problems += error.problems
     try:
@@ -92,7 +88,7 @@ def check(texts: Mapping[str, str]) -> Rulebook:
     except RuleError as error:
         problems += error.problems
     if problems:
-        raise RuleError(tuple(problems))
+        raise RuleError(tuple(sorted(problems, key=lambda problem: (problem.file, problem.line))))
     return Rulebook(rules, routing, forest, sensitive, dict(texts))
 
 

@@ -57,6 +57,28 @@ def write(path: Path, text: str) -> Path:
 
 
 # -- check -----------------------------------------------------------------------------------------------------------
+def test_check_tells_of_all_files_even_where_some_cannot_be_read(tmp_path: Path) -> None:
+    """One file in another encoding hides no mistake of the others, and no settings file may lead out of the folder."""
+    rules = tmp_path / "rules"
+    write(rules / "typo.yml", GOOD.replace("level", "levle"))
+    (rules / "wide.yml").write_text(GOOD, encoding="utf-16")
+    write(rules / "counts.yml", "title: x\n\nbell: \x07\n")
+    write(rules / "forest.yml", "alarms: 3\n")
+    write(tmp_path / "secret", "x")
+    (rules / "routing.yml").symlink_to(tmp_path / "secret")
+    told = run("check", rules)
+    assert told.exit_code == 1
+    places = [line.removeprefix(f"{rules}/").split(" (")[0] for line in told.output.splitlines()]
+    assert places == [
+        "counts.yml:3: not YAML: the character '\\x07'",
+        "forest.yml:1: unknown key 'alarms' in forest.yml",
+        "routing.yml:1: a link that leads out of the rules folder",
+        "typo.yml:1: the rule has no level",
+        "typo.yml:4: unknown key 'levle' in rule",
+        "wide.yml:1: the file is UTF-16",
+    ]
+
+
 def test_check_says_nothing_of_the_shipped_rules() -> None:
     """Without a path or a rules folder here it reads the shipped ones."""
     result = run("check")

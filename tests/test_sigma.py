@@ -704,7 +704,7 @@ def refused(path: Path) -> list[str]:
 
 
 def test_files_that_cannot_be_read_are_told_each_in_its_own_words(tmp_path: Path) -> None:
-    """Links out of the folder, other encodings, too large, dangling, no file at all."""
+    """Links out of the folder, other encodings, too large, dangling, a folder instead, no file at all."""
     rules = tmp_path / "rules"
     rules.mkdir()
     (tmp_path / "secret.yml").write_text("x")
@@ -719,6 +719,7 @@ def test_files_that_cannot_be_read_are_told_each_in_its_own_words(tmp_path: Path
     os.mkfifo(rules / "pipe.yml")
     assert refused(rules) == [
         "folder:1: a link that leads out of the rules folder (copy the files)",
+        "folder.yml:1: a folder with the name of a rule file (rename it)",
         "bytes.yml:2: the file is not UTF-8 (save it as UTF-8)",
         "dangling.yml:1: cannot be read: No such file or directory (check the path and permissions)",
         "large.yml:1: larger than 256 KiB (split it into several files)",

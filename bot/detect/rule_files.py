@@ -7,10 +7,11 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from bot.errors import RuleError
+from bot.errors import Problem, RuleError
 from bot.strict.report import Report
 
 SETTINGS_FILES = ("routing.yml", "forest.yml", "sensitive.yml")  # stand beside rules and are none
+SUFFIXES = (".yml", ".yaml")
 MAX_BYTES = 256 * 1024
 MAX_FILES = 1_000
 _MARKS = ((b"\xff\xfe", "UTF-16"), (b"\xfe\xff", "UTF-16"))
@@ -22,22 +23,29 @@ def read_rule_files(root: Path) -> dict[str, str]:
     Hidden files and folders are left out, so are the settings files at the top. Raises RuleError with every file that
     cannot be read, among them links that lead out of the folder.
     """
+    texts, problems = gather(root)
+    if problems:
+        raise RuleError(tuple(problems))
+    return {name: text for name, text in texts.items() if name not in SETTINGS_FILES or not root.is_dir()}
+
+
+def gather(root: Path) -> tuple[dict[str, str], list[Problem]]:
+    """Return the texts of rule files and of the settings files beside them, and what is wrong with unreadable ones."""
     report, texts = Report(), {}
     if root.is_dir():
-        for number, path in enumerate(sorted(_rule_paths(root, report))):
-            name = path.relative_to(root).as_posix()
-            if number >= MAX_FILES:
-                report.at(name).error(1, f"more than {MAX_FILES:,} rule files", "put several rules into one file")
-                break
-            text = _read_file(path, root.resolve(), report.at(name))
-            if text is not None:
-                texts[name] = text
+        rules = sorted(_rule_paths(root, report))
+        if len(rules) > MAX_FILES:
+            name = rules[MAX_FILES].relative_to(root).as_posix()
+            report.at(name).error(1, f"more than {MAX_FILES:,} rule files", "put several rules into one file")
+        paths, home = rules[:MAX_FILES] + [root / name for name in SETTINGS_FILES], root.resolve()
     else:
-        text = _read_file(root, root.resolve().parent, report.at(root.name))
-        texts = {} if text is None else {root.name: text}
-    if report.problems:
-        raise RuleError(tuple(report.problems))
-    return texts
+        paths, home = [root], root.resolve().parent
+    for path in paths:
+        name = path.relative_to(root).as_posix() if path != root else root.name
+        text = _read_file(path, home, report.at(name)) if name not in SETTINGS_FILES or os.path.lexists(path) else None
+        if text is not None:
+            texts[name] = text
+    return texts, report.problems
 
 
 def _rule_paths(root: Path, report: Report) -> Iterator[Path]:
@@ -48,10 +56,13 @@ def _rule_paths(root: Path, report: Report) -> Iterator[Path]:
         here = Path(folder)
         for name in folders:
             _refuse_outside(here / name, root, report)
+            if name.endswith(SUFFIXES) and not name.startswith("."):
+                place = (here / name).relative_to(root).as_posix()
+                report.at(place).error(1, "a folder with the name of a rule file", "rename it")
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in files:
             settings = here == root and name in SETTINGS_FILES
-            if name.endswith((".yml", ".yaml")) and not name.startswith(".") and not settings:
+            if name.endswith(SUFFIXES) and not name.startswith(".") and not settings:
                 yield here / name
 
 

@@ -80,11 +80,13 @@ class _Draft:
         return f"{self.rule.file}:{self.rule.line}"
 
 
-def load_rules(source: Mapping[str, str]) -> RuleSet:
-    """Return the rules of files given as path -> text. Raises RuleError with all problems of all files."""
+def load_rules(source: Mapping[str, str], *, whole: bool = True) -> RuleSet:
+    """Return the rules of files given as path -> text. Raises RuleError with all problems of all files.
+
+    Where these are not the `whole` set, because some could not be read, a name that nobody bears is no mistake.
+    """
     report = Report()
     drafts: list[_Draft] = []
-    whole = True
     for file, text in sorted(source.items()):
         documents, complete = _read_text(text, report.at(file))
         whole &= complete
@@ -92,7 +94,7 @@ def load_rules(source: Mapping[str, str]) -> RuleSet:
             drafts += _read_document(document, report.at(file))
     linker = _Linker(drafts, report, whole)
     rules = linker.run()
-    if not report.problems and not rules:
+    if not report.problems and not rules and whole:
         report.at("rules").error(1, "there is no rule in any file", "the shipped ones are in rules/")
     if report.problems:
         raise RuleError(tuple(sorted(report.problems, key=lambda problem: (problem.file, problem.line))))

@@ -98,8 +98,9 @@ def read_documents(text: str, report: Report) -> list[Node]:
         _Composer(text, report, documents).run()
     except yaml.MarkedYAMLError as error:
         report.error(_line(error.problem_mark or error.context_mark), f"not YAML: {error.problem or error.context}")
-    except yaml.YAMLError as error:
-        report.error(1, f"not YAML: {' '.join(str(error).split())}")
+    except yaml.reader.ReaderError as error:
+        line = text.encode()[: error.position].count(b"\n") + 1
+        report.error(line, f"not YAML: the character {chr(error.character)!r}", "it is not allowed there")
     except _StopError:
         pass
     return documents

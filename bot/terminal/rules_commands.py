@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -217,7 +218,7 @@ def _chosen(read: _Read, file: str) -> bool:
 def _shown(read: _Read, file: str) -> str:
     """Return the path of a file as one would type it here."""
     place = read.root / file if read.root.is_dir() else read.root
-    return str(place if place.exists() else file)
+    return str(place if os.path.lexists(place) else file)
 
 
 def _print_problems(problems: Sequence[Problem], read: _Read, mark: str = "") -> None:
