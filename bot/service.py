@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 
 from bot.alert.outbox import Postman
+from bot.alert.pictures import Illustrator
 from bot.app import App, now, writing
 from bot.errors import AccessError, ApiError, DeliveryError, StoreError
 from bot.live_rules import LiveRules
@@ -40,6 +41,7 @@ log = logging.getLogger(__name__)
 STOP_SECONDS = 5.0  # for what is under way, of the 8 s that a supervisor waits
 LAST_SECOND = 7.0  # then the process ends whatever still runs: everything can be cut off anywhere
 OUTBOX_SECONDS, TICK_SECONDS, SOCKET_SECONDS, ROUND_SECONDS = 1.0, 5.0, 15.0, 30.0
+PICTURE_SECONDS = 2.0
 REFUSED_PAUSE = 10 * MINUTE  # a refused key is not tried more often
 DEAF_SECONDS = 120.0  # Slack's own library reconnects; after so long we do
 HUNG = 70  # the exit code of a process that the watchdog ended (EX_SOFTWARE)
@@ -62,6 +64,7 @@ class Service:
         app, settings = self.app, self.app.settings
         self.types = app.type_reader(self.portal)
         self.postman = Postman(app.store, self.slack, app.channels, lambda: app.book.routing, now)
+        self.illustrator = Illustrator(app.store, self.slack, now, app.facts.zone)
         self.pulse = Pulse(time.monotonic)
         self.health = Health(app.store, self.pulse, settings.poll_seconds, self.hears)
         webhook, heartbeat = settings.fallback_webhook, settings.heartbeat_url
@@ -85,6 +88,7 @@ class Service:
             Job("poll", self.app.settings.poll_seconds, self._on_disk(self.poll)),
             Job("outbox", OUTBOX_SECONDS, self._on_disk(self.post)),
             Job("watch", ROUND_SECONDS, self._on_disk(lambda: self.rounds.run_once(now()))),
+            Job("pictures", PICTURE_SECONDS, self._on_disk(self.illustrate)),
             Job("tick", TICK_SECONDS, lambda: None),
         ]
         return jobs + [Job("socket", SOCKET_SECONDS, self.listen)] * self.by_socket
@@ -104,6 +108,7 @@ class Service:
     def start(self) -> None:
         """Settle what an earlier process left half done, then begin."""
         self.postman.recover()
+        self.illustrator.recover()
         self.schedule.start()
         self._rules.start()
         threading.Thread(target=self.watchdog.watch, args=(self._stopping,), name="watchdog", daemon=True).start()
@@ -144,6 +149,10 @@ class Service:
     def post(self) -> None:
         """Send what waits in the outbox."""
         self.postman.run_once()
+
+    def illustrate(self) -> None:
+        """Put pictures into the threads of what was posted."""
+        self.illustrator.run_once()
 
     def hears(self) -> bool:
         """Tell whether what people do in Slack reaches us, or did two minutes ago."""

@@ -105,6 +105,12 @@ TO_2: tuple[str, ...] = (
     "ALTER TABLE outbox ADD COLUMN handed INTEGER",  # when the fallback webhook took what Slack did not
     "ALTER TABLE outbox ADD COLUMN unsure INTEGER NOT NULL DEFAULT 0",  # an earlier try may have come through
     "UPDATE outbox SET unsure = 1 WHERE error IN ('cut off while it was being sent', 'reply_lost')",
+    # pictures in threads, one an alert; a report's has no alert, and `body` says what it shows
+    "CREATE TABLE pictures (id INTEGER PRIMARY KEY, alert INTEGER UNIQUE REFERENCES alerts, channel TEXT NOT NULL,"
+    " ts TEXT NOT NULL, body TEXT NOT NULL, state TEXT NOT NULL, tries INTEGER NOT NULL DEFAULT 0,"
+    " due INTEGER NOT NULL, error TEXT, unsure INTEGER NOT NULL DEFAULT 0)",
+    "INSERT INTO pictures (alert, channel, ts, body, state, due, error)"
+    " SELECT id, coalesce(channel, ''), ts, '', 'dropped', 0, 'older than pictures' FROM alerts WHERE ts IS NOT NULL",
 )
 
 # number n leads from schema n to n + 1; released ones never change

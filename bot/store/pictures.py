@@ -1,0 +1,103 @@
+"""Pictures that are still to be put into threads, one for each alert that has a message, or were tried in vain.
+
+They have a table of their own, not rows in the outbox: a picture that fails is no message that people miss, so it
+must neither count as waiting nor ring anywhere. An alert's picture is due from the moment its message stands: that
+follows from the alert, so nothing has to be queued for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bot.store.schema import Store
+from bot.times import DAY
+
+FRESH = DAY  # no picture is made any more for an alert that was opened longer ago
+
+
+@dataclass(frozen=True)
+class Row:
+    """One picture to draw and upload into the thread of `ts`. `alert` is None for a report, which `body` describes.
+
+    `unsure`: an earlier try may have come through.
+    """
+
+    id: int
+    alert: int | None
+    channel: str
+    ts: str
+    body: str
+    tries: int  # before this one
+    unsure: bool
+
+
+def put(store: Store, channel: str, ts: str, body: str, now: int) -> None:
+    """Queue the picture of a report."""
+    with store.write() as connection:
+        connection.execute(
+            "INSERT INTO pictures (channel, ts, body, state, due) VALUES (?, ?, ?, 'pending', ?)",
+            (channel, ts, body, now),
+        )
+
+
+def claim(store: Store, now: int) -> Row | None:
+    """Take the oldest picture that is due, marking it as being sent; None when there is nothing to do."""
+    waits = "SELECT 1 FROM pictures WHERE state = 'pending' AND due <= ?"
+    if not (_without(store, now) or store.rows(f"{waits} LIMIT 1", (now,))):
+        return None  # most of the time: so the lock is not even asked for
+    with store.write() as connection:
+        for alert in _without(store, now):
+            connection.execute(
+                "INSERT INTO pictures (alert, channel, ts, body, state, due)"
+                " SELECT id, channel, ts, '', 'pending', ? FROM alerts WHERE id = ?",
+                (now, alert),
+            )
+        found = connection.execute(
+            "SELECT id, alert, channel, ts, body, tries, unsure FROM pictures"
+            " WHERE state = 'pending' AND due <= ? ORDER BY due, id LIMIT 1",
+            (now,),
+        ).fetchone()
+        if found is None:
+            return None
+        connection.execute("UPDATE pictures SET state = 'sending', tries = tries + 1 WHERE id = ?", (found[0],))
+    number, alert, channel, ts, body, tries, unsure = found
+    return Row(number, alert, channel, ts, body, tries, bool(unsure))
+
+
+def _without(store: Store, now: int) -> list[int]:
+    """Return the alerts whose message stands and that have no picture yet."""
+    rows = store.rows(
+        "SELECT a.id FROM alerts a LEFT JOIN pictures p ON p.alert = a.id"
+        " WHERE p.id IS NULL AND a.ts IS NOT NULL AND a.channel IS NOT NULL AND a.opened > ? ORDER BY a.id",
+        (now - FRESH,),
+    )
+    return [number for (number,) in rows]
+
+
+def recover(store: Store, now: int) -> None:
+    """Take back what an earlier process was cut off in; whether Slack has it, is looked up before the next try."""
+    with store.write() as connection:
+        connection.execute("UPDATE pictures SET state = 'pending', due = ?, unsure = 1 WHERE state = 'sending'", (now,))
+
+
+def posted(store: Store, row: Row, now: int) -> None:
+    """Record that it is there."""
+    _set(store, row, "posted", now, None, unsure=row.unsure)
+
+
+def put_back(store: Store, row: Row, due: int, error: str, *, unsure: bool) -> None:
+    """Try again later."""
+    _set(store, row, "pending", due, error, unsure=unsure)
+
+
+def drop(store: Store, row: Row, now: int, error: str) -> None:
+    """Give it up."""
+    _set(store, row, "dropped", now, error, unsure=row.unsure)
+
+
+def _set(store: Store, row: Row, state: str, due: int, error: str | None, *, unsure: bool) -> None:
+    with store.write() as connection:
+        connection.execute(
+            "UPDATE pictures SET state = ?, due = ?, error = ?, unsure = ? WHERE id = ?",
+            (state, due, error, unsure, row.id),
+        )
