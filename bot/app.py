@@ -54,12 +54,7 @@ class App:
 
     def portal(self) -> Portal:
         """Return a client of the portal."""
-        key = self.settings.cortex_api_key
-        if key is None:
-            raise ConfigError("CORTEX_API_KEY is not set.")
-        return Portal(
-            self.settings.cortex_base_url, key.get_secret_value(), now=now, array_style=self.settings.array_style
-        )
+        return portal_of(self.settings)
 
     def type_reader(self, portal: Portal) -> TypeReader | None:
         """Return what asks for actor types, None where it is switched off."""
@@ -76,13 +71,23 @@ class App:
         return self.settings.backfill_days * DAY
 
 
+def portal_of(settings: Settings) -> Portal:
+    """Return a client of the portal. Raises ConfigError."""
+    key = settings.cortex_api_key
+    if key is None:
+        raise ConfigError("CORTEX_API_KEY is not set.")
+    return Portal(settings.cortex_base_url, key.get_secret_value(), now=now, array_style=settings.array_style)
+
+
 @contextmanager
 def writing(settings: Settings, command: str) -> Iterator[App]:
     """Open the database for a command that adds events: alone, with the rules in force.
 
-    Raises LockedError, StoreError, RuleError.
+    Raises LockedError, StoreError, RuleError, ConfigError.
     """
-    rulebook.rules_folder(settings.rules)
+    folder = rulebook.rules_folder(settings.rules)
+    if settings.strict_files:
+        rulebook.refuse_writable(folder)
     with opened(settings.db, create=True) as store, ingest_lock(settings.db, command):
         yield build(settings, store)
 

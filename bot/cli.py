@@ -295,15 +295,19 @@ def simulate(
     run_simulate(port, seed, key)
 
 
-def _later(name: str, what: str, help_: str) -> None:
-    @cli.command(name, help=help_, context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
-    def command(context: typer.Context, db: Db = None, rules: Rules = None) -> None:
-        sys.stderr.write(f"`audit-bot {name}` is not there yet: {what}\n")
-        sys.exit(2)
+@cli.command()
+def doctor(
+    repair: Annotated[
+        bool, typer.Option("--repair", help="First mend what can be mended without losing anything.")
+    ] = False,
+    format_: Format = "table",
+    db: Db = None,
+    rules: Rules = None,
+) -> None:
+    """Check settings, key, scopes, channels, clock, disk, database and rules, and say what to do. Posts nothing."""
+    from bot.doctor.run import doctor as run_doctor
+    from bot.settings import survey
 
-
-_later(
-    "doctor",
-    "look at `audit-bot status` and `audit-bot rules check`.",
-    "Check key, scopes, channels, disk (not there yet).",
-)
+    _choose(format_, "table", "jsonl")
+    chosen, errors = survey(AUDIT_BOT_DB=db, AUDIT_BOT_RULES=rules)
+    sys.exit(run_doctor(chosen, errors, format_, mend=repair))

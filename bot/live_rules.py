@@ -40,6 +40,8 @@ class LiveRules:
     def reload(self) -> None:
         """Read the files again; put them into force where they are good, else keep what is, and tell why."""
         try:
+            if self.app.settings.strict_files:
+                rulebook.refuse_writable(rulebook.rules_folder(self.app.settings.rules))
             after = rulebook.read_rulebook(self.app.settings.rules)
         except AuditBotError as error:
             self._refuse(error)

@@ -52,6 +52,15 @@ def rules_folder(path: Path) -> Path:
     raise ConfigError(f"There are no rules at {path}: set AUDIT_BOT_RULES, or give --rules, to a folder of rule files.")
 
 
+def refuse_writable(path: Path) -> None:
+    """Raise ConfigError where others than the owner may write rule files: whoever can may blind the bot."""
+    inside = [path, *(path.rglob("*") if path.is_dir() else ())]
+    open_ones = sorted(str(one) for one in inside if not one.is_symlink() and one.stat().st_mode & 0o022)
+    if open_ones:
+        more = f" and {len(open_ones) - 1} more" if len(open_ones) > 1 else ""
+        raise ConfigError(f"Others may write {open_ones[0]}{more}. Take that away (chmod -R go-w {path}).")
+
+
 def read_rulebook(path: Path) -> Rulebook:
     """Read and check everything at a path. Raises RuleError with all problems of all files, ConfigError."""
     return check(*gather(rules_folder(path)))

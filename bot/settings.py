@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,11 +10,13 @@ from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, NoDecode, SettingsConfigDict
 
 from bot.errors import ConfigError
 from bot.fields import WEEKDAYS, FactSettings
 
+SHORTEST_RETENTION = 30  # days
+FILE = "_FILE"  # CORTEX_API_KEY_FILE names a file that holds the value of CORTEX_API_KEY
 _HOURS = re.compile(r"([a-z]{3})-([a-z]{3}) (\d{1,2})-(\d{1,2})$")
 REMEDIES = {
     "CORTEX_API_KEY": "create a key with the permission 'View audit logs' under Settings > API keys",
@@ -56,6 +59,9 @@ class Settings(BaseSettings):
     heartbeat_url: SecretStr | None = Field(None, alias="AUDIT_BOT_HEARTBEAT_URL")
     geoip_db: Path | None = Field(None, alias="AUDIT_BOT_GEOIP_DB")
     fallback_webhook: SecretStr | None = Field(None, alias="AUDIT_BOT_FALLBACK_WEBHOOK")
+    backup_dir: Path | None = Field(None, alias="AUDIT_BOT_BACKUP_DIR")
+    retention_days: int = Field(400, alias="AUDIT_BOT_RETENTION_DAYS", ge=0)
+    strict_files: bool = Field(False, alias="AUDIT_BOT_STRICT_FILES")
     log: Literal["console", "json"] = Field("console", alias="AUDIT_BOT_LOG")
     port: int = Field(8080, alias="PORT", ge=1, le=65535)
 
@@ -83,6 +89,13 @@ class Settings(BaseSettings):
         """Return every value that must never be shown."""
         values = (getattr(self, name) for name in type(self).model_fields)
         return tuple(value.get_secret_value() for value in values if isinstance(value, SecretStr))
+
+    @field_validator("retention_days")
+    @classmethod
+    def _is_long_enough(cls, value: int) -> int:
+        if 0 < value < SHORTEST_RETENTION:
+            raise ValueError(f"has to be 0 (for ever) or at least {SHORTEST_RETENTION}: rules and forest look back")
+        return value
 
     @field_validator("timezone")
     @classmethod
@@ -116,23 +129,49 @@ def load(require: Iterable[str] = (), **given: Any) -> Settings:
     `require` names the variables that the command cannot do without; "A|B" means either. Raises ConfigError, which
     lists every missing and every malformed variable with its remedy.
     """
-    settings, errors = _read({name: value for name, value in given.items() if value is not None})
+    settings, errors = survey(**given)
     for names in require:
         if not any(_is_set(settings, name) for name in names.split("|")):
-            errors.append(_say(names.split("|")[0], "is not set"))
+            errors.append(say_wrong(names.split("|")[0], "is not set"))
     if errors:
         raise ConfigError("\n".join(errors))
     return settings
 
 
-def _read(given: dict[str, Any]) -> tuple[Settings, list[str]]:
-    """Return the settings with what is malformed left at its default, and the errors."""
+def survey(**given: Any) -> tuple[Settings, list[str]]:
+    """Return the settings with what is malformed left at its default, and the errors, each with its remedy."""
+    from_files, errors = _from_files()
+    known = {**from_files, **{name: value for name, value in given.items() if value is not None}}
     try:
-        return Settings(**given), []
+        return Settings(**known), errors
     except ValidationError as error:
         wrong = {str(problem["loc"][0]): problem["msg"] for problem in error.errors()}
     defaults = {str(field.alias): field.default for field in Settings.model_fields.values() if field.alias in wrong}
-    return Settings(**{**given, **defaults}), [_say(name, text) for name, text in wrong.items()]
+    return Settings(**{**known, **defaults}), errors + [say_wrong(name, text) for name, text in wrong.items()]
+
+
+def secret_names() -> list[str]:
+    """Return the variables whose values are secrets."""
+    return [str(field.alias) for field in Settings.model_fields.values() if field.annotation == SecretStr | None]
+
+
+def _from_files() -> tuple[dict[str, str], list[str]]:
+    """Return the secrets that stand in files, which variables ending in _FILE name, and what is wrong with these."""
+    known = {**DotEnvSettingsSource(Settings, case_sensitive=True).env_vars, **os.environ}
+    values, errors = {}, []
+    for name in secret_names():
+        path = known.get(name + FILE)
+        if not path:
+            continue
+        if known.get(name):
+            errors.append(f"{name + FILE}: {name} is set too: leave one of them out.")
+            continue
+        try:
+            values[name] = Path(path).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "is no text"
+            errors.append(f"{name + FILE}: {path}: {why}: give the path of a file that this user can read.")
+    return values, errors
 
 
 def _is_set(settings: Settings, alias: str) -> bool:
@@ -140,6 +179,7 @@ def _is_set(settings: Settings, alias: str) -> bool:
     return bool(getattr(settings, name))
 
 
-def _say(name: str, text: str) -> str:
+def say_wrong(name: str, text: str) -> str:
+    """Return a sentence about a variable, with its remedy."""
     remedy = f": {REMEDIES[name]}" if name in REMEDIES else ""
     return f"{name}: {text.removeprefix('Value error, ')}{remedy}."

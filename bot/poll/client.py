@@ -93,6 +93,15 @@ class Portal:
         date, then = self._clock
         return date + int((self._monotonic() - then) * SECOND)
 
+    def check(self) -> int | None:
+        """Ask once, without patience; return how far the server's clock is ahead of ours, None where it sends no Date.
+
+        Raises ApiError.
+        """
+        now = self._now() // SECOND * SECOND
+        parse_page(self._get({"page": "0", "pageSize": "1"} | _bounds(Window(now - SECOND, now))), 0)
+        return None if self._clock is None else self._clock[0] - self._now()
+
     def alive(self) -> bool:
         """Tell whether the portal answers at all, to tell a bad window from a bad day."""
         now = self.server_now() // SECOND * SECOND

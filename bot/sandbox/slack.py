@@ -105,7 +105,8 @@ class _Served:
         if fault and fault.word:
             return JSONResponse({"ok": False, "error": fault.word})
         answer = self._call(method, given, request.headers.get("authorization", ""))
-        return _CutOff() if fault and fault.drop else JSONResponse(answer)
+        scopes = {"x-oauth-scopes": ",".join(sorted(self._slack.scopes))}
+        return _CutOff() if fault and fault.drop else JSONResponse(answer, headers=scopes)
 
     async def respond(self, request: Request) -> Response:
         """Take what comes to a response URL."""
@@ -163,6 +164,8 @@ class _Served:
         name = str(given.get("channel"))
         if name not in self._slack.channels:  # unlike chat.postMessage this takes ids only
             raise SlackError("channel_not_found", name)
+        if not self._slack.channels[name].invited:
+            raise SlackError("not_in_channel", name)
         limit, start = int(given.get("limit") or 100), int(given.get("cursor") or 0)
         oldest = float(given.get("oldest") or 0)
         found = [m for m in reversed(self._slack.messages(name)) if float(m["ts"]) >= oldest]

@@ -271,7 +271,7 @@ def _refuse_foreign(path: Path) -> None:
         return
     if not header.startswith(b"SQLite format 3\0"):
         raise StoreError(f"{path} is not a database. Set AUDIT_BOT_DB to another path; it was not touched.")
-    version, application = int.from_bytes(header[60:64], "big"), int.from_bytes(header[68:72], "big")
+    version, application = _number(header, 60), _number(header, 68)
     if application not in (0, APPLICATION_ID) or (application == 0 and version):
         raise StoreError(f"{path} belongs to another program. Set AUDIT_BOT_DB to another path; it was not touched.")
     if version > SCHEMA:
@@ -279,6 +279,17 @@ def _refuse_foreign(path: Path) -> None:
             f"{path} has schema {version}, this program knows up to {SCHEMA}."
             " Install the newer audit-bot; the file was not touched."
         )
+
+
+def version_of(path: Path) -> int:
+    """Return the schema of a file that is ours, without opening it as a database. Raises StoreError."""
+    _refuse_foreign(path)
+    with path.open("rb") as file:
+        return _number(file.read(100), 60)
+
+
+def _number(header: bytes, place: int) -> int:
+    return int.from_bytes(header[place : place + 4], "big")
 
 
 @contextmanager
