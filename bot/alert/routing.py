@@ -1,4 +1,4 @@
-"""rules/routing.yml: from how many points on an alert is posted, and where to."""
+"""rules/routing.yml: from how many points on an alert is posted, where to, when it waits, who is called next."""
 
 from __future__ import annotations
 
@@ -6,19 +6,32 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
+from bot.alert import routing_keys as keys
+from bot.alert.quiet_hours import QuietHours
+from bot.alert.routing_keys import Escalation, Reminders, Roll
 from bot.errors import RuleError
 from bot.model import AlertView, Level
-from bot.strict.readers import optional, read_table, read_text, read_whole
+from bot.strict.readers import optional, read_table, read_whole
 from bot.strict.report import Report
-from bot.strict.yaml_lines import read_documents
+from bot.strict.yaml_lines import Table, read_documents
+
+KEYS = ("post_from", "channels", "storm", "rate", "quiet_hours", "escalation", "reminders")
 
 
 @dataclass(frozen=True)
 class Routing:
-    """`channels` by level; a rule's own channel wins; levels without one go to AUDIT_BOT_CHANNEL."""
+    """`channels` by level; a rule's own channel wins; levels without one go to AUDIT_BOT_CHANNEL.
+
+    `storm` and `rate` say from how many alerts on the rest is rolled up into one notice, None: never.
+    """
 
     post_from: int = 30
     channels: Mapping[Level, str] = field(default_factory=dict)
+    storm: Roll | None = keys.STORM
+    rate: Roll | None = keys.RATE
+    quiet_hours: tuple[QuietHours, ...] = ()
+    escalation: Mapping[Level, Escalation] = field(default_factory=dict)
+    reminders: Reminders = field(default_factory=Reminders)
 
     def channel_of(self, view: AlertView) -> str | None:
         """Return the channel of an alert: its worst finding's rule's, else its level's, else None (the default)."""
@@ -31,18 +44,25 @@ class Routing:
 
 def parse_routing(text: str, file: str) -> Routing:
     """Return what a routing.yml says, the built-in routing for an empty text. Raises RuleError with every mistake."""
-    report = Report(file)
-    post_from, channels = Routing.post_from, {}
+    report, routing = Report(file), Routing()
     for document in read_documents(text, report):
-        table = read_table(document, report, file, ("post_from", "channels"))
-        if table is None:
-            continue
-        post_from = optional(table, "post_from", partial(read_whole, least=0, most=1000), report) or post_from
-        names = optional(table, "channels", partial(read_table, keys=[level.name for level in Level]), report)
-        for name, node in names.entries.items() if names else ():
-            channel = read_text(node, report, f"the channel of {name}")
-            if channel is not None and name in Level.__members__:
-                channels[Level[name]] = channel
+        table = read_table(document, report, file, KEYS)
+        if table is not None:
+            routing = _read(table, report)
     if report.problems:
         raise RuleError(tuple(report.problems))
-    return Routing(post_from, channels)
+    return routing
+
+
+def _read(table: Table, report: Report) -> Routing:
+    """Return the routing of a mapping; one line for each key."""
+    post_from = optional(table, "post_from", partial(read_whole, least=0, most=1000), report)
+    return Routing(
+        post_from=Routing.post_from if post_from is None else post_from,
+        channels=optional(table, "channels", keys.read_channels, report) or {},
+        storm=keys.read_roll(table, "storm", keys.STORM, report),
+        rate=keys.read_roll(table, "rate", keys.RATE, report),
+        quiet_hours=optional(table, "quiet_hours", keys.read_quiet_hours, report) or (),
+        escalation=optional(table, "escalation", keys.read_escalation, report) or {},
+        reminders=optional(table, "reminders", keys.read_reminders, report) or Reminders(),
+    )
