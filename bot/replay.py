@@ -18,6 +18,9 @@ from bot.pipeline import Pipeline, Report
 from bot.poll.records import read_files
 from bot.settings import Settings
 from bot.show import lines, progress, table
+from bot.store import alerts, deliveries, notices
+from bot.store.notices import NoticeView
+from bot.store.schema import Store
 from bot.times import MINUTE, iso, parse_time
 
 STEP = 5 * MINUTE  # of events in one pass
@@ -26,10 +29,15 @@ HEADS = ("alert_id", "time", "level", "actor", "ip", "events")
 
 @dataclass
 class Printer:
-    """The Sender of a replay: remembers a line for each message that would be posted or updated."""
+    """The Sender of a replay: remembers a line for each message that would be posted or updated.
 
+    What a notice stands for has its lines too: one for each alert that is new in it or has grown.
+    """
+
+    store: Store
     now: int = 0
     told: list[dict[str, Any]] = field(default_factory=list)
+    noticed: dict[int, int] = field(default_factory=dict)  # up to when, by notice
 
     def post_alert(self, channel: str, view: AlertView, repeat: bool) -> tuple[str, str]:
         """Remember the message."""
@@ -40,12 +48,32 @@ class Printer:
         """Remember the message as it is now."""
         self.told.append(as_line(view, self.now))
 
-    def post_text(self, channel: str, text: str, thread_ts: str | None = None) -> str:
-        """Do nothing: notices and replies are no alerts."""
+    def post_notice(self, channel: str, view: NoticeView, repeat: bool) -> tuple[str, str]:
+        """Remember the alerts that the notice stands for."""
+        self._note(view)
+        return channel, view.notice.name
+
+    def update_notice(self, channel: str, ts: str, view: NoticeView) -> None:
+        """Remember those that are new in it or have grown."""
+        self._note(view)
+
+    def _note(self, view: NoticeView) -> None:
+        number = view.notice.id
+        for alert in deliveries.changed_in(self.store, number, self.noticed.get(number, -1)):
+            if one := alerts.view(self.store, alert, self.now):
+                self.told.append(as_line(one, self.now))
+        self.noticed[number] = self.now
+
+    def post_text(self, channel: str, text: str, thread_ts: str | None = None, mention: tuple[str, ...] = ()) -> str:
+        """Do nothing: words and replies are no alerts."""
         return ""
 
     def find_alert(self, channel: str, alert_id: int, since: int) -> str | None:
         """Find nothing: nothing is ever cut off."""
+        return None
+
+    def find_notice(self, channel: str, notice_id: int, since: int) -> str | None:
+        """Find nothing either."""
         return None
 
 
@@ -77,7 +105,7 @@ def replay(settings: Settings, file: Path, begin: str, format_: str) -> None:
         opened(Path(folder) / "replay.db", create=True) as store,
         progress("Replaying") as seen,
     ):
-        facts, printer = settings.fact_settings(book.sensitive), Printer()
+        facts, printer = settings.fact_settings(book.sensitive), Printer(store)
         clock = lambda: printer.now  # noqa: E731 -- the event clock, moved by the loop below
         pipeline = Pipeline(store, facts, lambda: book, clock, ForestWatch(store, facts, book.forest))
         postman = Postman(store, printer, Channels("replay", "replay"), lambda: book.routing, clock)
@@ -85,14 +113,26 @@ def replay(settings: Settings, file: Path, begin: str, format_: str) -> None:
         for at, batch in steps(records, start):
             printer.now = at
             pipeline.take(batch, done, history=at <= start)
-            postman.run_once()
+            send(postman, store)
             if seen:
                 seen(done.events, len(records), done.events)
             if format_ == "jsonl":
                 lines(printer.told)
                 printer.told.clear()
+        for held in notices.open_notices(store):  # what would come when the quiet hours end after the last event
+            printer.now = max(printer.now, held.due)
+            send(postman, store)
+        if format_ == "jsonl":
+            lines(printer.told)
     if format_ == "table":
         table((*HEADS, "reasons"), map(_row, printer.told), empty="No alerts.")
+
+
+def send(postman: Postman, store: Store) -> None:
+    """Send all that is due by the postman's clock."""
+    notices.release(store, postman.now())
+    while postman.run_once().sent:
+        pass
 
 
 def read_begin(text: str) -> int:

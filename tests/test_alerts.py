@@ -50,7 +50,10 @@ def test_growth_updates_the_message_and_does_not_post_again(store: Store) -> Non
     assert row
     outbox.posted(store, row, NOW, "C1", "1.1")
     take(store, found(store, "r2", Level.high, START + 10 * MINUTE), now=NOW + 10 * SECOND)
-    assert queued(store) == [("update", 1)]
+    assert queued(store) == [("reply", 1), ("update", 1)]
+    reply = outbox.claim(store, NOW + 44 * SECOND)
+    assert reply
+    assert reply.body == "Now high, it was medium.\nNew: Title of r2 (high)."
     assert outbox.claim(store, NOW + 44 * SECOND) is None  # at most once in 45 s
     assert outbox.claim(store, NOW + 45 * SECOND)
 
@@ -62,7 +65,7 @@ def test_a_second_finding_of_the_same_rule_is_news_too(store: Store) -> None:
     assert row
     outbox.posted(store, row, NOW, "C1", "1.1")
     take(store, found(store, at=START + 30 * MINUTE), now=START + 31 * MINUTE)
-    assert queued(store) == [("update", 1)]
+    assert queued(store) == [("reply", 1), ("update", 1)]
 
 
 def test_low_findings_wait_until_they_add_up(store: Store) -> None:

@@ -9,6 +9,7 @@ from bot.alert.routing import Routing
 from bot.errors import DeliveryError
 from bot.model import AlertView, Level
 from bot.store import outbox
+from bot.store.notices import NoticeView
 from bot.store.schema import Store
 from bot.times import HOUR, MINUTE, SECOND
 from tests.test_alerts import NOW, found, take
@@ -36,13 +37,25 @@ class Slack:
         self._may_fail()
         self.sent.append(("update", channel, view.alert.name, ts))
 
-    def post_text(self, channel: str, text: str, thread_ts: str | None = None) -> str:
+    def post_notice(self, channel: str, view: NoticeView, repeat: bool) -> tuple[str, str]:
         self._may_fail()
-        self.sent.append(("text", channel, text, thread_ts or ""))
+        self.sent.append(("notice", channel, view.notice.name, "repeat" if repeat else ""))
+        return channel, "3.3"
+
+    def update_notice(self, channel: str, ts: str, view: NoticeView) -> None:
+        self._may_fail()
+        self.sent.append(("redraw", channel, view.notice.name, ts))
+
+    def post_text(self, channel: str, text: str, thread_ts: str | None = None, mention: tuple[str, ...] = ()) -> str:
+        self._may_fail()
+        self.sent.append(("text", channel, " ".join([*mention, text]), thread_ts or ""))
         return "2.2"
 
     def find_alert(self, channel: str, alert_id: int, since: int) -> str | None:
         return self.there.get(alert_id)
+
+    def find_notice(self, channel: str, notice_id: int, since: int) -> str | None:
+        return self.there.get(-notice_id)
 
 
 @dataclass

@@ -9,7 +9,8 @@ from typing import Protocol
 from bot.alert.routing import Routing
 from bot.errors import DeliveryError
 from bot.model import AlertView
-from bot.store import alerts, outbox
+from bot.store import alerts, deliveries, notices, outbox
+from bot.store.notices import NoticeView
 from bot.store.outbox import Row
 from bot.store.schema import Store
 from bot.times import HOUR, SECOND
@@ -30,12 +31,24 @@ class Sender(Protocol):
         """Draw an alert's message again."""
         ...
 
-    def post_text(self, channel: str, text: str, thread_ts: str | None = None) -> str:
-        """Post plain text, in a thread where one is given; return its ts."""
+    def post_notice(self, channel: str, view: NoticeView, repeat: bool) -> tuple[str, str]:
+        """Post a notice that stands for several alerts; return the channel's id and the message's ts."""
+        ...
+
+    def update_notice(self, channel: str, ts: str, view: NoticeView) -> None:
+        """Draw a notice's message again."""
+        ...
+
+    def post_text(self, channel: str, text: str, thread_ts: str | None = None, mention: tuple[str, ...] = ()) -> str:
+        """Post plain text, in a thread where one is given, with users and groups mentioned before it; return its ts."""
         ...
 
     def find_alert(self, channel: str, alert_id: int, since: int) -> str | None:
         """Return the ts of an alert's message that is already in the channel, by its metadata."""
+        ...
+
+    def find_notice(self, channel: str, notice_id: int, since: int) -> str | None:
+        """Return the same of a notice's message."""
         ...
 
 
@@ -99,24 +112,69 @@ class Postman:
         channel = self._channel(row)
         if channel is None:
             raise DeliveryError("no_channel", permanent=False, retry_after=60)
-        if row.alert is None:
-            self.sender.post_text(channel, self._body(row))
+        if row.kind in ("post", "update"):
+            self._draw(row, channel)
+        elif row.alert is None and row.notice is None:
+            self._say(row, channel, None)
+        elif self._still_so(row):
+            self._say(row, *self._thread(row, channel))
+        else:
+            outbox.drop(self.store, row, self.now())
+
+    def _draw(self, row: Row, channel: str) -> None:
+        """Post or redraw the message of an alert or of a notice."""
+        drawn = self._drawn(row)
+        if row.kind == "update":
+            drawn.update(drawn.place or channel, drawn.ts or "")
             outbox.posted(self.store, row, self.now())
             return
-        view = alerts.view(self.store, row.alert, self.now())
+        there = self._find(row, channel) if row.unsure else None
+        place, ts = (channel, there) if there else drawn.post(channel, bool(row.unsure))
+        outbox.posted(self.store, row, self.now(), place, ts)
+
+    def _drawn(self, row: Row) -> _Drawn:
+        sender = self.sender
+        if row.notice is not None:
+            notice = notices.view(self.store, row.notice)
+            if notice is None:
+                raise DeliveryError("no_such_notice", permanent=True)
+            return _Drawn(
+                notice.notice.place, notice.notice.ts,
+                lambda channel, repeat: sender.post_notice(channel, notice, repeat),
+                lambda channel, ts: sender.update_notice(channel, ts, notice),
+            )  # fmt: skip
+        view = None if row.alert is None else alerts.view(self.store, row.alert, self.now())
         if view is None:
             raise DeliveryError("no_such_alert", permanent=True)
-        if row.kind == "post":
-            there = self._find(row) if row.unsure else None
-            place, ts = (channel, there) if there else self.sender.post_alert(channel, view, repeat=bool(row.unsure))
-            outbox.posted(self.store, row, self.now(), place, ts)
-            return
-        at = view.alert.channel or channel
-        if row.kind == "update":
-            self.sender.update_alert(at, view.alert.ts or "", view)
-        else:
-            self.sender.post_text(at, self._body(row), thread_ts=view.alert.ts)
+        return _Drawn(
+            view.alert.channel, view.alert.ts,
+            lambda channel, repeat: sender.post_alert(channel, view, repeat),
+            lambda channel, ts: sender.update_alert(channel, ts, view),
+        )  # fmt: skip
+
+    def _say(self, row: Row, channel: str, thread: str | None) -> None:
+        self.sender.post_text(channel, self._body(row), thread, tuple(row.mention.split()))
         outbox.posted(self.store, row, self.now())
+
+    def _thread(self, row: Row, channel: str) -> tuple[str, str | None]:
+        """Return where a reply goes: its own channel, the thread of its alert, or of the notice that stands for it."""
+        if row.kind != "reply":
+            return channel, None
+        alert = None if row.alert is None else alerts.alert(self.store, row.alert)
+        if alert is not None and alert.ts is not None:
+            return alert.channel or channel, alert.ts
+        number = row.notice
+        if alert is not None and (way := deliveries.delivery(self.store, alert.id)):
+            number = way.notice
+        notice = None if number is None else notices.read_notice(self.store, number)
+        return (channel, None) if notice is None else (notice.place or channel, notice.ts)
+
+    def _still_so(self, row: Row) -> bool:
+        """Tell whether the state that a row was written for still holds: a click calls off a reminder."""
+        if row.only_while is None or row.alert is None:
+            return True
+        alert = alerts.alert(self.store, row.alert)
+        return alert is not None and alert.state == row.only_while
 
     def _after_error(self, row: Row, error: DeliveryError, report: Report) -> None:
         now = self.now()
@@ -147,6 +205,9 @@ class Postman:
             return row.channel
         if row.kind == "ops":
             return self.channels.ops or self.channels.default
+        if row.notice is not None:
+            notice = notices.read_notice(self.store, row.notice)
+            return (notice.channel if notice else None) or self.channels.default
         view = alerts.view(self.store, row.alert, self.now()) if row.alert is not None else None
         own = self.routing().channel_of(view) if view else None
         return own or self.channels.default
@@ -154,11 +215,20 @@ class Postman:
     def _body(self, row: Row) -> str:
         return REPEAT + row.body if row.unsure else row.body
 
-    def _find(self, row: Row) -> str | None:
-        channel = self._channel(row)
-        if channel is None or row.alert is None:
-            return None
+    def _find(self, row: Row, channel: str) -> str | None:
         try:
-            return self.sender.find_alert(channel, row.alert, row.created)
+            if row.notice is not None:
+                return self.sender.find_notice(channel, row.notice, row.created)
+            return None if row.alert is None else self.sender.find_alert(channel, row.alert, row.created)
         except DeliveryError:
             return None
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """A message that can be posted or drawn again, and where it stands already."""
+
+    place: str | None
+    ts: str | None
+    post: Callable[[str, bool], tuple[str, str]]
+    update: Callable[[str, str], None]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -10,7 +10,7 @@ from bot.alert import routing_keys as keys
 from bot.alert.quiet_hours import QuietHours
 from bot.alert.routing_keys import Escalation, Reminders, Roll
 from bot.errors import RuleError
-from bot.model import AlertView, Level
+from bot.model import AlertView, Finding, Level, Rule
 from bot.strict.readers import optional, read_table, read_whole
 from bot.strict.report import Report
 from bot.strict.yaml_lines import Table, read_documents
@@ -35,11 +35,15 @@ class Routing:
 
     def channel_of(self, view: AlertView) -> str | None:
         """Return the channel of an alert: its worst finding's rule's, else its level's, else None (the default)."""
-        for finding in view.findings:
-            rule = view.rules.get(finding.rule_id)
+        return self.channel_for(view.findings, view.rules, view.alert.level)
+
+    def channel_for(self, findings: Iterable[Finding], rules: Mapping[str, Rule], level: Level) -> str | None:
+        """Return the same, given the findings in the order of badness."""
+        for finding in findings:
+            rule = rules.get(finding.rule_id)
             if rule is not None and rule.channel:
                 return rule.channel
-        return self.channels.get(view.alert.level)
+        return self.channels.get(level)
 
 
 def parse_routing(text: str, file: str) -> Routing:

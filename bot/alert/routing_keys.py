@@ -26,7 +26,7 @@ class Roll:
 
     more_than: int
     within: int
-    critical: int = 50
+    critical: int = 30
 
 
 STORM, RATE = Roll(10, 10 * MINUTE), Roll(20, DAY)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from bot.alert.decide import EPISODE, LATE, SHOWN, decide, entity_of, gathered, hidden_now, opened
+from bot.alert.decide import LATE, SHOWN, decide, entity_of, gathered, hidden_now, opened
+from bot.alert.deliver import Courier, Touched
 from bot.alert.routing import Routing
 from bot.fields import FactSettings
 from bot.model import Alert, Finding
-from bot.store import alerts, exceptions, outbox
+from bot.store import alerts, exceptions
 from bot.store.coverage import Coverage
 from bot.store.schema import Store
 
@@ -34,29 +35,18 @@ def run_once(
     ordered = sorted(changed, key=lambda one: (one.first, one.id))
     if not ordered:
         return report
-    touched: dict[int, _Touched] = {}
+    touched: dict[int, Touched] = {}
     coverage = Coverage(store, exceptions.in_force(store, now), facts)
     for found in ordered:
         finding = _excepted(store, found, coverage, now, history=history)
         placed = _place(store, finding, now)
         if placed is not None:
             late_by = 0 if history else max(0, now - placed.last)
-            touched.setdefault(placed.alert_id or 0, _Touched()).take(late_by, shown=placed.hidden in SHOWN)
+            touched.setdefault(placed.alert_id or 0, Touched()).take(placed, late_by, fresh=found.alert_id is None)
+    courier = Courier(store, routing, now, facts.zone)
     for alert_id, how in touched.items():
-        _judge(store, alert_id, how, routing, now, report, history=history)
+        _judge(courier, alert_id, how, report, history=history)
     return report
-
-
-@dataclass
-class _Touched:
-    """What a pass brings to an alert: how late its newest finding came, and whether people are shown any of it."""
-
-    late_by: int | None = None
-    shown: bool = False
-
-    def take(self, late_by: int, *, shown: bool) -> None:
-        self.late_by = late_by if self.late_by is None else min(late_by, self.late_by)
-        self.shown = self.shown or shown
 
 
 def _excepted(store: Store, finding: Finding, coverage: Coverage, now: int, *, history: bool) -> Finding:
@@ -102,32 +92,22 @@ def _rules(store: Store, alert: Alert | None) -> frozenset[str]:
     return frozenset(row[0] for row in store.rows("SELECT DISTINCT rule FROM findings WHERE alert = ?", (alert.id,)))
 
 
-def _judge(
-    store: Store, alert_id: int, how: _Touched, routing: Routing, now: int, report: Report, *, history: bool
-) -> None:
+def _judge(courier: Courier, alert_id: int, how: Touched, report: Report, *, history: bool) -> None:
+    store, post_from = courier.store, courier.routing.post_from
     before = alerts.alert(store, alert_id)
     if before is None:
         return
     late_by = how.late_by or 0
     findings = alerts.findings(store, "alert = ? AND state = 'open'", (alert_id,))
-    shown = [finding for finding in findings if finding.hidden in SHOWN]
-    after = gathered(before, shown, history=history, late_by=late_by, post_from=routing.post_from)
-    alerts.update_alert(store, replace(after, last=max([after.last, *(finding.last for finding in findings)])))
+    shown = alerts.worst_first(finding for finding in findings if finding.hidden in SHOWN)
+    after = gathered(before, shown, history=history, late_by=late_by, post_from=post_from)
+    after = replace(after, last=max([after.last, *(finding.last for finding in findings)]))
     if not after.posted:
         report.quiet.append((alert_id, after.decision))
     elif not before.posted:
-        with store.write() as connection:
-            connection.execute(
-                "UPDATE alerts SET late_by = ? WHERE id = ?", (late_by if late_by > LATE else 0, alert_id)
-            )
-        outbox.put(store, "post", now, alert=alert_id, urgency=int(after.level))
+        after = courier.post(after, shown, late_by=late_by if late_by > LATE else 0)
         report.posted.append(alert_id)
-    elif _news(before, after, how):
-        outbox.put_update(store, alert_id, now)
-        report.updated.append(alert_id)
-
-
-def _news(before: Alert, after: Alert, how: _Touched) -> bool:
-    """Tell whether the message has to be drawn again: when its episode is over, mere going on is no news."""
-    worse = (after.level, after.points) != (before.level, before.points)
-    return worse or (how.shown and after.last <= after.first + EPISODE)
+    else:
+        after, drawn = courier.go_on(before, after, shown, how)
+        report.updated += [alert_id] * drawn
+    alerts.update_alert(store, after)

@@ -6,10 +6,14 @@ import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from datetime import tzinfo
 
-from bot.slack.alert_message import ACKNOWLEDGE, RESOLVE
+from bot.slack.alert_message import ACKNOWLEDGE, RESOLVE, alert_message
+from bot.slack.answers import sorry_answer
+from bot.slack.blocks import Message
 from bot.slack.guard import OWN_ALERT, Person, concerns
-from bot.store import alerts, journal
+from bot.slack.notice_message import LISTED, list_answer
+from bot.store import alerts, journal, notices
 from bot.store.schema import Store
 from bot.times import MINUTE
 
@@ -59,7 +63,20 @@ class Actions:
         if not outcome.done:
             return self._refuse(user_id, action, value, outcome.reason)
         self._poke()
-        return ""
+        return "" if view.alert.ts else outcome.reason  # rolled up, it has no message that would show it
+
+    def list_notice(self, value: str, user_id: str, zone: tzinfo) -> Message:
+        """Return the alerts that a notice stands for, to be shown to whoever asks."""
+        number = int(value) if _ID.match(value) else 0
+        view = notices.view(self._store, number)
+        journal.write(self._store, self._now(), user_id, "listed", {"notice": value[:20], "found": view is not None})
+        return list_answer(view, notices.members(self._store, number, LISTED), zone) if view else sorry_answer(GONE)
+
+    def open_alert(self, value: str, user_id: str, zone: tzinfo) -> Message:
+        """Return one alert with its buttons, to be shown to whoever asks: it may have no message of its own."""
+        view = alerts.view(self._store, int(value), self._now()) if _ID.match(value) else None
+        journal.write(self._store, self._now(), user_id, "opened", {"alert": value[:20], "found": view is not None})
+        return alert_message(view, zone) if view else sorry_answer(GONE)
 
     def _refuse(self, user_id: str, action: str, value: str, reason: str) -> str:
         detail = {"action": action, "alert": value[:20], "outcome": reason}

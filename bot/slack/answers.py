@@ -113,8 +113,10 @@ def rules_answer(rules: Sequence[Rule]) -> Message:
     return blocks.message(words, [blocks.paragraph(bold(words)), blocks.table(head, rows)], plain=_lines(words, rows))
 
 
-def alerts_answer(alerts: Sequence[Alert], zone: tzinfo) -> Message:
-    """Return the newest alerts as a table."""
+def alerts_answer(
+    alerts: Sequence[Alert], zone: tzinfo, order: str = ", newest first", tail: Iterable[Block] = ()
+) -> Message:
+    """Return alerts as a table; `order` says what comes first, `tail` stands under it."""
     if not alerts:
         return _said("No alerts.", "Nothing was posted that is still kept.")
     head = ("Alert", "Level", "About", "State", "When", "Events")
@@ -130,9 +132,9 @@ def alerts_answer(alerts: Sequence[Alert], zone: tzinfo) -> Message:
         for alert in alerts
     ]
     rows = _fit(head, cells)
-    words = f"{_many(len(alerts), 'alert')}, newest first"
+    words = f"{_many(len(alerts), 'alert')}{order}"
     table = blocks.table(head, rows, right=(5,))
-    return blocks.message(words, [blocks.paragraph(bold(words)), table], plain=_lines(words, rows))
+    return blocks.message(words, [blocks.paragraph(bold(words)), table, *tail], plain=_lines(words, rows))
 
 
 def exceptions_answer(listed: Sequence[TimedException], titles: Mapping[str, str], zone: tzinfo) -> Message:
@@ -269,7 +271,10 @@ def _named(name: str | None) -> str:
 
 
 def _state(alert: Alert) -> str:
-    return f"{alert.state} by {clean(alert.owner)}" if alert.owner else alert.state
+    """Return who has it, and why it has no message of its own where it has none."""
+    state = f"{alert.state} by {clean(alert.owner)}" if alert.owner else alert.state
+    way = alert.decision.removeprefix("posted, ")
+    return state if alert.ts or way in ("posted", "late") else f"{state}, {way}"
 
 
 def _when(alert: Alert, zone: tzinfo) -> str:

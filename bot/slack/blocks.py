@@ -27,6 +27,7 @@ from slackblocks import (
     RichTextList,
     RichTextSection,
     RichTextUser,
+    RichTextUserGroup,
     TableBlock,
     WebhookMessage,
 )
@@ -42,6 +43,7 @@ MAX_TABLE_ROWS = 100
 Piece = str | RichTextElement
 Json = dict[str, Any]
 _USER = re.compile(r"[UW][A-Z0-9]{2,20}$", re.ASCII)
+_GROUP = re.compile(r"S[A-Z0-9]{2,20}$", re.ASCII)
 _MENTION = re.compile(r"<@([UW][A-Z0-9]{2,20})>", re.ASCII)
 _WEB = re.compile(r"https?://[^\s<>|]+$", re.ASCII)
 
@@ -105,6 +107,11 @@ def code(text: str) -> RichTextElement:
 def person(user_id: str) -> RichTextElement:
     """Return a mention of a Slack user; what is no user id stays text."""
     return RichTextUser(user_id) if _USER.match(user_id) else RichText(user_id)
+
+
+def whom(id_: str) -> RichTextElement:
+    """Return a mention of a Slack user or user group; what is no id stays text."""
+    return RichTextUserGroup(id_) if _GROUP.match(id_) else person(id_)
 
 
 def link(target: str) -> RichTextElement:

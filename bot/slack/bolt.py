@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -22,6 +23,7 @@ from bot.slack.answers import sorry_answer
 from bot.slack.blocks import Message, payload
 from bot.slack.commands import COMMAND, Commands
 from bot.slack.guard import Asker, Cached, Guard, Person, Verdict, who_asks
+from bot.slack.notice_message import LIST, OPEN
 from bot.slack.sender import GUARD_SECONDS, Api, SlackDirectory, SlackSender, answer_privately, told_apart
 from bot.slack.text import clean, typed
 from bot.store import journal
@@ -146,6 +148,8 @@ class SlackApp(SlackSender):
         app.command(COMMAND)(self._on_command)
         for action in DECISIONS:
             app.action(action)(self._on_decision)
+        app.action(LIST)(self._on_look)
+        app.action(re.compile(rf"{OPEN}_\d+$"))(self._on_look)
         return app
 
     def _guarded(self, body: dict[str, Any], context: BoltContext, ack: Ack, next: Callable[[], Any]) -> Any:  # noqa: A002 -- Bolt names it
@@ -170,6 +174,17 @@ class SlackApp(SlackSender):
         ack()
         if not self._handled.again(str(body.get("trigger_id") or "")):
             self._later(body, self._decide, body, context.get("person"))
+
+    def _on_look(self, ack: Ack, body: dict[str, Any]) -> None:
+        ack()
+        if not self._handled.again(str(body.get("trigger_id") or "")):
+            self._later(body, self._look, body)
+
+    def _look(self, body: dict[str, Any]) -> None:
+        """Show what a notice stands for, or one alert of it, to the clicker alone."""
+        action, user = body["actions"][0], str(body["user"]["id"])
+        look = self._actions.list_notice if action["action_id"] == LIST else self._actions.open_alert
+        self._respond(body, look(str(action.get("value") or ""), user, self._zone))
 
     def _answer(self, body: dict[str, Any]) -> None:
         self._respond(body, self._commands.answer(str(body["user_id"]), typed(str(body.get("text") or ""))))

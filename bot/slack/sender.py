@@ -19,10 +19,13 @@ from slack_sdk.webhook import WebhookClient
 from bot.errors import ConfigError, DeliveryError
 from bot.model import AlertView
 from bot.settings import Settings
+from bot.slack import blocks
 from bot.slack.alert_message import EVENT_TYPE, alert_message
 from bot.slack.blocks import Message, check_limits, message, paragraph, payload, plain_payload
 from bot.slack.guard import Person
+from bot.slack.notice_message import NOTICE_TYPE, notice_message
 from bot.slack.text import clean, clean_lines
+from bot.store.notices import NoticeView
 from bot.times import SECOND
 
 log = logging.getLogger(__name__)
@@ -130,11 +133,27 @@ class SlackSender:
         shown = alert_message(view, self._zone)
         self._send("chat_update", shown, channel=channel, ts=ts, metadata=dict(shown.metadata))
 
-    def post_text(self, channel: str, text: str, thread_ts: str | None = None) -> str:
-        """Post plain words, into a thread where one is named; return the ts. Raises DeliveryError."""
+    def post_notice(self, channel: str, view: NoticeView, repeat: bool) -> tuple[str, str]:
+        """Post a notice that stands for several alerts; as `post_alert`. Raises DeliveryError."""
+        shown = notice_message(view, self._zone, repeat=repeat)
+        answer = self._send("chat_postMessage", shown, channel=channel, metadata=dict(shown.metadata))
+        return str(answer["channel"]), str(answer["ts"])
+
+    def update_notice(self, channel: str, ts: str, view: NoticeView) -> None:
+        """Redraw a notice's message as it stands now. Raises DeliveryError."""
+        shown = notice_message(view, self._zone)
+        self._send("chat_update", shown, channel=channel, ts=ts, metadata=dict(shown.metadata))
+
+    def post_text(self, channel: str, text: str, thread_ts: str | None = None, mention: tuple[str, ...] = ()) -> str:
+        """Post plain words, into a thread where one is named; return the ts. Raises DeliveryError.
+
+        Only the ids in `mention` are mentioned, before the words: whatever the words hold stays text.
+        """
         text = clean_lines(text, 3_500)
+        called = [piece for one in mention for piece in (blocks.whom(one), " ")]
+        shown = message(text, [paragraph(*called, text)])
         arguments = {"channel": channel} | ({"thread_ts": thread_ts} if thread_ts else {})
-        return str(self._send("chat_postMessage", message(text, [paragraph(text)]), **arguments)["ts"])
+        return str(self._send("chat_postMessage", shown, **arguments)["ts"])
 
     def post_file(
         self, channel: str, name: str, content: bytes, title: str, *, alt: str = "", thread_ts: str | None = None
@@ -168,6 +187,13 @@ class SlackSender:
 
         Other apps can write the same metadata, so only messages of this bot count. Raises DeliveryError.
         """
+        return self._find(channel, since, EVENT_TYPE, {"alert_id": alert_id})
+
+    def find_notice(self, channel: str, notice_id: int, since: int) -> str | None:
+        """Return the same of a notice. Raises DeliveryError."""
+        return self._find(channel, since, NOTICE_TYPE, {"notice_id": notice_id})
+
+    def _find(self, channel: str, since: int, kind: str, names: Mapping[str, int]) -> str | None:
         own, cursor = self._reads("auth_test")["bot_id"], ""
         for _ in range(HISTORY_PAGES):
             page = self._reads(
@@ -175,7 +201,9 @@ class SlackSender:
                 include_all_metadata=True, limit=HISTORY_PAGE, cursor=cursor,
             )  # fmt: skip
             for found in cast(list[dict[str, Any]], page["messages"]):
-                if found.get("bot_id") == own and _alert_of(found) == alert_id:
+                data = found.get("metadata") or {}
+                named = data.get("event_type") == kind and data.get("event_payload") == names
+                if found.get("bot_id") == own and named:
                     return str(found["ts"])
             cursor = (page.get("response_metadata") or {}).get("next_cursor") or ""
             if not cursor:
@@ -206,8 +234,3 @@ def answer_privately(url: str, shown: Message) -> None:
         if answer.status_code == 200:
             return
         log.warning("Slack refused an answer: %s %s", answer.status_code, answer.body[:200])
-
-
-def _alert_of(found: Mapping[str, Any]) -> object:
-    data = found.get("metadata") or {}
-    return (data.get("event_payload") or {}).get("alert_id") if data.get("event_type") == EVENT_TYPE else None

@@ -170,11 +170,16 @@ def view(store: Store, alert_id: int, now: int) -> AlertView | None:
     if found is None:
         return None
     mine = findings(store, "alert = ? AND state IN ('open', 'removed') AND hidden IN ('', 'history')", (alert_id,))
-    mine.sort(key=lambda finding: (-finding.level, finding.rule_id == FOREST, -finding.count, finding.first))
+    mine = worst_first(mine)
     evidence = dict.fromkeys(number for finding in mine for number in finding.evidence)
     events = events_by_id(store, tuple(evidence)[:3], with_facts=("actor_kind", "network_new_for_actor"))
     late_by = store.value("SELECT late_by FROM alerts WHERE id = ?", (alert_id,))
     return AlertView(found, tuple(mine), rule_texts(store), events, late_by)
+
+
+def worst_first(found: Iterable[Finding]) -> list[Finding]:
+    """Return findings in the order in which people read them."""
+    return sorted(found, key=lambda one: (-one.level, one.rule_id == FOREST, -one.count, one.first))
 
 
 def close_removed(store: Store, rule_ids: Iterable[str], now: int) -> list[int]:

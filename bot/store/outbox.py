@@ -6,6 +6,7 @@ A row goes pending -> sending -> posted, or back to pending with a later due tim
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,12 +20,18 @@ NO_ACCESS = frozenset(  # Slack's words for: whatever you send, I do not take it
      "team_access_not_granted"}
 )  # fmt: skip
 UPDATE_EVERY = 45 * SECOND  # a growing alert is redrawn at most so often
+NEWS_EVERY, NEWS_LINES = 5 * MINUTE, 8
+AND_MORE = "and more: the message shows all of it"
 URGENT = 5  # buttons and ops notices go before all alerts, which have their level (0 to 4)
 
 
 @dataclass(frozen=True)
 class Row:
-    """One thing to send: an alert's message or its update, a reply in its thread, a notice, an ops notice."""
+    """One thing to send: an alert's message or its update, a reply in its thread, a notice, an ops notice.
+
+    With `notice` it is about a rolled-up notice instead. `mention` are ids of users and groups, joined by spaces;
+    `only_while` is the state that the alert must still have.
+    """
 
     id: int
     kind: Kind
@@ -35,44 +42,77 @@ class Row:
     created: int
     error: str | None = None
     unsure: bool | int = False  # whether an earlier try may have come through
+    notice: int | None = None
+    mention: str = ""
+    only_while: str | None = None
 
 
-_ROW = "id, kind, alert, channel, body, tries, created, error, unsure"
+_ROW = (
+    "o.id, o.kind, o.alert, o.channel, o.body, o.tries, o.created, o.error, o.unsure, o.notice, o.mention, o.only_while"
+)
+_OLDER = "DO UPDATE SET urgency = max(urgency, excluded.urgency), due = min(due, excluded.due)"
+# rows of which all is there that they need: a reply or update the message of its alert, or the notice that has it
+_READY = (
+    " outbox o LEFT JOIN alerts a ON a.id = o.alert"
+    " LEFT JOIN deliveries d ON d.alert = o.alert AND d.lane != 'own'"
+    " LEFT JOIN notices n ON n.id = coalesce(o.notice, d.notice)"
+    " WHERE (o.kind NOT IN ('update', 'reply') OR coalesce(a.ts, n.ts) IS NOT NULL)"
+)
 
 
 def put(
     store: Store, kind: Kind, now: int, *, alert: int | None = None, body: str = "", urgency: int = URGENT,
-    channel: str | None = None, due: int | None = None,
-) -> None:  # fmt: skip
-    """Queue something. Of an alert's updates only one waits: it will show whatever is true when it is sent."""
+    channel: str | None = None, due: int | None = None, notice: int | None = None, mention: Iterable[str] = (),
+    only_while: str | None = None,
+) -> int | None:  # fmt: skip
+    """Queue something; return its id. Of updates only one waits: it will show whatever is true when it is sent."""
     with store.write() as connection:
-        connection.execute(
-            "INSERT INTO outbox (kind, alert, channel, body, urgency, state, created, due)"
-            " VALUES (?, ?, ?, ?, ?, 'pending', ?, ?)"
-            " ON CONFLICT (alert) WHERE kind = 'update' AND state = 'pending'"
-            " DO UPDATE SET urgency = max(urgency, excluded.urgency), due = min(due, excluded.due)",
-            (kind, alert, channel, body, urgency, now, now if due is None else due),
-        )
+        return connection.execute(
+            "INSERT INTO outbox (kind, alert, channel, body, urgency, state, created, due, notice, mention, only_while)"
+            " VALUES (?, ?, ?, ?, ?, 'pending', ?, ?, ?, ?, ?)"
+            f" ON CONFLICT (alert) WHERE kind = 'update' AND state = 'pending' {_OLDER}"
+            f" ON CONFLICT (notice) WHERE kind = 'update' AND state = 'pending' AND notice IS NOT NULL {_OLDER}",
+            (
+                *(kind, alert, channel, body, urgency, now, now if due is None else due),
+                *(notice, " ".join(mention), only_while),
+            ),
+        ).lastrowid
 
 
 def put_update(store: Store, alert: int, now: int, *, at_once: bool = False) -> None:
-    """Queue the redrawing of an alert's message: at once after a click, else at most every 45 s."""
+    """Queue the redrawing of an alert's message: at once after a click, else at most every 45 s.
+
+    Of an alert that has none because it is rolled up, the notice is redrawn.
+    """
+    notice = store.value("SELECT notice FROM deliveries WHERE alert = ? AND lane != 'own'", (alert,))
+    if notice is not None:
+        put_redraw(store, int(notice), now, at_once=at_once)
+        return
     last = store.value("SELECT max(done) FROM outbox WHERE alert = ? AND kind IN ('post', 'update')", (alert,))
     due = now if at_once or last is None else max(now, int(last) + UPDATE_EVERY)
     put(store, "update", now, alert=alert, due=due, urgency=URGENT if at_once else 0)
 
 
+def put_redraw(store: Store, notice: int, now: int, *, at_once: bool = False) -> None:
+    """Queue the redrawing of a notice's message, unless it is still to be posted: then it will show all anyway."""
+    sent = store.rows(
+        "SELECT max(done), max(kind = 'post' AND state IN ('sending', 'posted')) FROM outbox WHERE notice = ?",
+        (notice,),
+    )
+    [(last, begun)] = sent
+    if begun:
+        due = now if at_once or last is None else max(now, int(last) + UPDATE_EVERY)
+        put(store, "update", now, notice=notice, due=due, urgency=URGENT if at_once else 0)
+
+
 def claim(store: Store, now: int) -> Row | None:
     """Take the most urgent row that is due, marking it as being sent; None when there is nothing to do.
 
-    A reply or update waits until its alert's message exists.
+    A reply or update waits until the message of its alert, or of the notice that stands for it, exists.
     """
     with store.write() as connection:
         found = connection.execute(
-            "SELECT o.id, o.kind, o.alert, o.channel, o.body, o.tries, o.created, o.error, o.unsure FROM outbox o"
-            " LEFT JOIN alerts a ON a.id = o.alert"
-            " WHERE o.state = 'pending' AND o.due <= ? AND (o.kind NOT IN ('update', 'reply') OR a.ts IS NOT NULL)"
-            " ORDER BY o.urgency DESC, o.id LIMIT 1",
+            f"SELECT {_ROW} FROM {_READY} AND o.state = 'pending' AND o.due <= ? ORDER BY o.urgency DESC, o.id LIMIT 1",
             (now,),
         ).fetchone()
         if found is None:
@@ -83,7 +123,7 @@ def claim(store: Store, now: int) -> Row | None:
 
 def cut_off(store: Store) -> list[Row]:
     """Return the rows that an earlier process left in `sending`: nobody knows whether Slack took them."""
-    rows = store.rows(f"SELECT {_ROW} FROM outbox WHERE state = 'sending' ORDER BY id")
+    rows = store.rows(f"SELECT {_ROW} FROM outbox o WHERE state = 'sending' ORDER BY id")
     return [Row(*row) for row in rows]
 
 
@@ -91,7 +131,9 @@ def posted(store: Store, row: Row, now: int, channel: str | None = None, ts: str
     """Record that Slack took it; of an alert's message also where it stands."""
     with store.write() as connection:
         connection.execute("UPDATE outbox SET state = 'posted', done = ?, error = NULL WHERE id = ?", (now, row.id))
-        if row.kind == "post":
+        if row.kind == "post" and row.notice is not None:
+            connection.execute("UPDATE notices SET place = ?, ts = ? WHERE id = ?", (channel, ts, row.notice))
+        elif row.kind == "post":
             connection.execute("UPDATE alerts SET channel = ?, ts = ? WHERE id = ?", (channel, ts, row.alert))
 
 
@@ -102,8 +144,9 @@ def put_back(store: Store, row: Row, due: int, error: str, channel: str | None =
     """
     with store.write() as connection:
         newer = connection.execute(
-            "SELECT 1 FROM outbox WHERE kind = 'update' AND state = 'pending' AND alert IS ? AND ? = 'update'",
-            (row.alert, row.kind),
+            "SELECT 1 FROM outbox WHERE kind = 'update' AND state = 'pending' AND alert IS ? AND notice IS ?"
+            " AND ? = 'update'",
+            (row.alert, row.notice, row.kind),
         ).fetchone()
         state = "posted" if newer else "pending"
         connection.execute(
@@ -126,10 +169,10 @@ def delivered_to_nobody(store: Store, row: Row, now: int) -> None:
 
 
 def oldest_due(store: Store) -> int | None:
-    """Return when the oldest row was queued that could be sent; a reply without its message cannot."""
+    """Return since when the oldest row could have been sent; a reply without its message cannot be."""
     found = store.value(
-        "SELECT min(o.created) FROM outbox o LEFT JOIN alerts a ON a.id = o.alert"
-        " WHERE o.state IN ('pending', 'sending') AND (o.kind NOT IN ('update', 'reply') OR a.ts IS NOT NULL)"
+        "SELECT min(CASE WHEN o.tries = 0 THEN o.due ELSE o.created END)"
+        f" FROM {_READY} AND o.state IN ('pending', 'sending')"
     )
     return None if found is None else int(found)
 
@@ -139,7 +182,7 @@ def stranded(store: Store, waiting_since: int, failed_since: int, most: int) -> 
     what waits since before the one moment, and what was given up after the other."""
     marks = ", ".join(f"'{code}'" for code in sorted(NO_ACCESS))
     rows = store.rows(
-        f"SELECT {_ROW} FROM outbox WHERE handed IS NULL AND kind IN ('post', 'notice', 'ops')"
+        f"SELECT {_ROW} FROM outbox o WHERE handed IS NULL AND kind IN ('post', 'notice', 'ops')"
         f" AND (state = 'pending' AND (created <= ? AND tries > 0 OR error IN ({marks}))"
         " OR state = 'failed' AND done > ?)"
         " ORDER BY kind <> 'post', urgency DESC, id LIMIT ?",
@@ -152,6 +195,41 @@ def handed_on(store: Store, row: Row, now: int) -> None:
     """Record that a row went the second way too."""
     with store.write() as connection:
         connection.execute("UPDATE outbox SET handed = ? WHERE id = ?", (now, row.id))
+
+
+def drop(store: Store, row: Row, now: int) -> None:
+    """Leave it unsent: what it was to say is no longer so."""
+    with store.write() as connection:
+        connection.execute("UPDATE outbox SET state = 'dropped', done = ? WHERE id = ?", (now, row.id))
+
+
+def add_news(store: Store, alert: int, lines: Sequence[str], now: int) -> None:
+    """Queue a reply in an alert's thread; what comes within five minutes of the last goes into one with the rest.
+
+    Before the alert's message is posted there is nothing to add: it will show all that is known then.
+    """
+    with store.write() as connection:
+        if connection.execute(
+            "SELECT 1 FROM outbox WHERE alert = ? AND kind = 'post' AND state = 'pending'", (alert,)
+        ).fetchone():
+            return
+        last = connection.execute(
+            "SELECT o.id, o.state, o.created, o.body FROM deliveries d JOIN outbox o ON o.id = d.news"
+            " WHERE d.alert = ?",
+            (alert,),
+        ).fetchone()
+        if last is not None and last[1] == "pending":
+            body = _shortened([*last[3].splitlines(), *lines])
+            connection.execute("UPDATE outbox SET body = ? WHERE id = ?", (body, last[0]))
+            return
+        due = now if last is None else max(now, int(last[2]) + NEWS_EVERY)
+        row = put(store, "reply", now, alert=alert, body=_shortened(lines), urgency=0, due=due)
+        connection.execute("UPDATE deliveries SET news = ? WHERE alert = ?", (row, alert))
+
+
+def _shortened(lines: Sequence[str]) -> str:
+    kept = [line for line in lines if line != AND_MORE]
+    return "\n".join(kept if len(kept) <= NEWS_LINES else [*kept[:NEWS_LINES], AND_MORE])
 
 
 def backoff(tries: int) -> int:

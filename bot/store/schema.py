@@ -111,6 +111,33 @@ TO_2: tuple[str, ...] = (
     " due INTEGER NOT NULL, error TEXT, unsure INTEGER NOT NULL DEFAULT 0)",
     "INSERT INTO pictures (alert, channel, ts, body, state, due, error)"
     " SELECT id, coalesce(channel, ''), ts, '', 'dropped', 0, 'older than pictures' FROM alerts WHERE ts IS NOT NULL",
+    # a notice stands for several alerts: of a storm, of a noisy rule (`rule`), of quiet hours (posted when they are
+    # `due` to end). `last` is when an alert joined it last; `place` and `ts` name its message
+    "CREATE TABLE notices (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, rule TEXT NOT NULL, channel TEXT NOT NULL,"
+    " level INTEGER NOT NULL, opened INTEGER NOT NULL, last INTEGER NOT NULL, due INTEGER NOT NULL, closed INTEGER,"
+    " place TEXT, ts TEXT)",
+    "CREATE INDEX notices_open ON notices (kind, rule, channel) WHERE closed IS NULL",
+    # how each alert that people see reaches them: lane own (its message), storm, rate or held (in a notice). Where
+    # it left a notice for a message of its own, `notice` still names that one. `rule` is its worst finding's,
+    # `news` the outbox row of its last reply about new findings, `over` whether its episode was seen to be over
+    "CREATE TABLE deliveries (alert INTEGER PRIMARY KEY REFERENCES alerts, lane TEXT NOT NULL, at INTEGER NOT NULL,"
+    " level INTEGER NOT NULL, channel TEXT NOT NULL, rule TEXT NOT NULL, notice INTEGER REFERENCES notices,"
+    " changed INTEGER NOT NULL, news INTEGER, over INTEGER NOT NULL DEFAULT 0)",
+    "CREATE INDEX deliveries_flow ON deliveries (channel, level, at) WHERE lane IN ('own', 'storm')",
+    "CREATE INDEX deliveries_rule ON deliveries (rule, at)",
+    "CREATE INDEX deliveries_notice ON deliveries (notice, changed) WHERE notice IS NOT NULL",
+    # what was done because nobody acknowledged or resolved: `subject` is A12 or N3, `since` what the time counts from
+    "CREATE TABLE steps (subject TEXT NOT NULL, step TEXT NOT NULL, since INTEGER NOT NULL, number INTEGER NOT NULL,"
+    " at INTEGER NOT NULL, PRIMARY KEY (subject, step, since, number)) WITHOUT ROWID",
+    "CREATE INDEX alerts_waiting ON alerts (state) WHERE ts IS NOT NULL",
+    # a row about a notice, whom it mentions, and the state that its alert must still have when it is sent
+    "ALTER TABLE outbox ADD COLUMN notice INTEGER REFERENCES notices",
+    "ALTER TABLE outbox ADD COLUMN mention TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE outbox ADD COLUMN only_while TEXT",
+    "CREATE INDEX outbox_alert ON outbox (alert, kind)",
+    "CREATE INDEX outbox_notice ON outbox (notice) WHERE notice IS NOT NULL",
+    "CREATE UNIQUE INDEX outbox_one_redraw ON outbox (notice)"
+    " WHERE kind = 'update' AND state = 'pending' AND notice IS NOT NULL",
 )
 
 # number n leads from schema n to n + 1; released ones never change

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.errors import DeliveryError
-from bot.store import alerts, outbox
+from bot.store import alerts, notices, outbox
 from bot.store.outbox import Row
 from bot.store.schema import Store
 from bot.times import HOUR, iso, say_duration
@@ -58,6 +58,9 @@ class Fallback:
         waited = f"Slack has not taken this for {say_duration(max(0, now - row.created))} ({row.error or 'waiting'})"
         body: dict[str, Any] = {"kind": row.kind, "queued": iso(row.created)}
         view = alerts.view(self.store, row.alert, now) if row.alert is not None else None
+        if notice := notices.view(self.store, row.notice) if row.notice is not None else None:
+            found = f"{notice.total} alerts ({notice.notice.kind}), the worst {notice.notice.level.name}"
+            return body | {"text": f"{found}: see `audit-bot alerts` [{waited}]"}
         if view is None:
             return body | {"text": f"{row.body} [{waited}]"}
         one = view.alert
