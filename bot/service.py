@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from types import FrameType
 
+from bot.alert import follow
 from bot.alert.outbox import Postman
 from bot.alert.pictures import Illustrator
 from bot.app import App, now, writing
@@ -41,7 +42,7 @@ log = logging.getLogger(__name__)
 STOP_SECONDS = 5.0  # for what is under way, of the 8 s that a supervisor waits
 LAST_SECOND = 7.0  # then the process ends whatever still runs: everything can be cut off anywhere
 OUTBOX_SECONDS, TICK_SECONDS, SOCKET_SECONDS, ROUND_SECONDS = 1.0, 5.0, 15.0, 30.0
-PICTURE_SECONDS = 2.0
+PICTURE_SECONDS, FOLLOW_SECONDS = 2.0, 10.0
 REFUSED_PAUSE = 10 * MINUTE  # a refused key is not tried more often
 DEAF_SECONDS = 120.0  # Slack's own library reconnects; after so long we do
 HUNG = 70  # the exit code of a process that the watchdog ended (EX_SOFTWARE)
@@ -87,6 +88,7 @@ class Service:
         jobs = [
             Job("poll", self.app.settings.poll_seconds, self._on_disk(self.poll)),
             Job("outbox", OUTBOX_SECONDS, self._on_disk(self.post)),
+            Job("follow", FOLLOW_SECONDS, self._on_disk(self.follow)),
             Job("watch", ROUND_SECONDS, self._on_disk(lambda: self.rounds.run_once(now()))),
             Job("pictures", PICTURE_SECONDS, self._on_disk(self.illustrate)),
             Job("tick", TICK_SECONDS, lambda: None),
@@ -101,6 +103,7 @@ class Service:
             Watched("scheduler", lambda: done["tick"], 120),
             Watched("poll", lambda: (done["poll"], self.portal.requests), long),
             Watched("outbox", lambda: (done["outbox"], self.postman.handled), 300),
+            Watched("follow", lambda: done["follow"], 300),
             Watched("watch", lambda: done["watch"], 600),
         ]
         return parts + [Watched("socket", lambda: self._listens, 600)] * self.by_socket
@@ -145,6 +148,10 @@ class Service:
         if done.events or done.posted:
             log.info("%d new events, %d findings, %d alerts to post", done.events, done.findings, done.posted)
         self.schedule.run_now("outbox")
+
+    def follow(self) -> None:
+        """Do what time alone brings about: notices that are due, reminders, escalation."""
+        follow.run_once(self.app.store, self.app.book.routing, now(), self.app.facts.zone)
 
     def post(self) -> None:
         """Send what waits in the outbox."""

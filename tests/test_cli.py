@@ -150,6 +150,18 @@ def test_a_replay_prints_a_line_for_each_message(tmp_path: Path) -> None:
     assert not (tmp_path / "audit.db").exists()
 
 
+def test_a_replay_prints_each_alert_inside_a_storm(tmp_path: Path) -> None:
+    """What people would see as one notice is a line each for programs, all of the pass that found them."""
+    actors = [f"a{n}@corp.example" for n in range(16)]
+    floods = [one for actor in actors for one in attack(START + DAY, 12, actor)]
+    file = write(tmp_path / "a.jsonl", [raw(START - DAY), *floods, *attack(START + DAY + 6 * MINUTE, 15, actors[-1])])
+    done = audit_bot("replay", file, "--from", iso(START + HOUR), "--format", "jsonl", folder=tmp_path)
+    rows = json_lines(done.stdout)
+    assert {row["actor"] for row in rows} == set(actors)
+    assert {row["time"] for row in rows if row["events"] == 12} == {iso(START + DAY + 5 * MINUTE)}
+    assert max(row["events"] for row in rows if row["actor"] == actors[-1]) > 12
+
+
 def test_poll_reads_a_portal_and_prints_a_report(tmp_path: Path) -> None:
     """It needs no Slack setting: what it would post waits in the outbox."""
     source = cortex.Source()

@@ -11,7 +11,7 @@ from bot.alert.decide import EPISODE, JOIN_WITHIN, SHOWN
 from bot.alert.quiet_hours import quiet_until, say_clock
 from bot.alert.routing import Routing
 from bot.alert.routing_keys import STORM
-from bot.model import Alert, Finding, Rule
+from bot.model import Alert, Finding, Level, Rule
 from bot.store import alerts, deliveries, notices, outbox
 from bot.store.deliveries import Delivery
 from bot.store.schema import Store
@@ -54,7 +54,7 @@ class Courier:
         with self.store.write() as connection:
             connection.execute("UPDATE alerts SET late_by = ? WHERE id = ?", (late_by, alert.id))
         way, fresh, until = self._choose(alert, findings, alert.decision)
-        self._send(way, fresh, until)
+        self._send(way, alert, fresh, findings, until)
         return replace(alert, decision=way.reason)
 
     def go_on(self, before: Alert, after: Alert, findings: Sequence[Finding], how: Touched) -> tuple[Alert, bool]:
@@ -63,7 +63,7 @@ class Courier:
         if known is not None and known.lane != "own" and lanes.worse(before, after):
             way, fresh, until = self._choose(after, findings, lanes.left(before, after))
             if lanes.leaves(known.lane, way.lane):
-                self._send(way, replace(fresh, notice=known.notice), until)
+                self._send(way, after, replace(fresh, notice=known.notice), findings, until)
                 outbox.put_redraw(self.store, known.notice or 0, self.now)
                 return replace(after, decision=way.reason), True
         if not self._is_news(before, after, how, known):
@@ -94,19 +94,17 @@ class Courier:
             deliveries.of_rule(store, rule, now - rate.within, but=alert.id, most=rate.more_than) if rate else 0,
         )
 
-    def _send(self, way: lanes.Way, fresh: Delivery, until: int) -> None:
-        """Queue the alert's message, or let it join the notice of its lane."""
+    def _send(self, way: lanes.Way, alert: Alert, fresh: Delivery, findings: Sequence[Finding], until: int) -> None:
+        """Queue the alert's message, or let it join the notice of its lane; a high one is named in the thread there."""
         if way.lane == "own":
-            outbox.put(self.store, "post", self.now, alert=fresh.alert, urgency=int(fresh.level))
+            outbox.put(self.store, "post", self.now, alert=alert.id, urgency=int(alert.level))
         else:
             rule = fresh.rule if way.lane == "rate" else ""
-            calm = (self.routing.storm or STORM).within if way.lane == "storm" else DAY
-            fresh = replace(
-                fresh,
-                notice=notices.join(
-                    self.store, way.lane, rule, fresh.channel, fresh.level, self.now, until, self.now - calm
-                ),
-            )
+            since = self.now - ((self.routing.storm or STORM).within if way.lane == "storm" else DAY)
+            notice = notices.join(self.store, way.lane, rule, fresh.channel, alert.level, self.now, until, since)
+            fresh = replace(fresh, notice=notice)
+            if alert.level >= Level.high:
+                outbox.add_news(self.store, [lanes.say_joined(alert, findings)], self.now, notice=notice)
         deliveries.keep(self.store, fresh)
 
     def _is_news(self, before: Alert, after: Alert, how: Touched, known: Delivery | None) -> bool:
@@ -125,7 +123,7 @@ class Courier:
         """Queue the redrawing, and the reply about what is new where the alert has a thread of its own."""
         if known is not None and known.lane == "own":
             if lines := lanes.news(before, after, how.fresh, how.withdrawn):
-                outbox.add_news(self.store, after.id, lines, self.now)
+                outbox.add_news(self.store, lines, self.now, alert=after.id)
         else:
             deliveries.note_change(self.store, after.id, self.now)
         outbox.put_update(self.store, after.id, self.now)

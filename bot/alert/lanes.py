@@ -72,6 +72,12 @@ def news(before: Alert, after: Alert, fresh: Sequence[Finding], withdrawn: Seque
     return lines
 
 
+def say_joined(alert: Alert, findings: Sequence[Finding]) -> str:
+    """Return the line that names an alert in the thread of the notice that it joined."""
+    title = f", {_flat(findings[0].title)}" if findings else ""
+    return f"{alert.name} ({alert.level.name}): {_flat(str(alert.entity))}{title}."
+
+
 def _say(finding: Finding) -> str:
     why = f": {_flat(finding.reasons[0]).rstrip('.')}" if finding.reasons else ""
     return f"{_flat(finding.title)} ({finding.level.name}){why}."

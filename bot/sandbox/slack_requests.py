@@ -70,11 +70,13 @@ class Requests:
         place = self.workspace.channels[channel]
         if not place.seen_by(user):
             raise SlackError("channel_not_found", channel)
-        message = self.workspace.find(place, ts)
-        container = {"type": "message", "message_ts": ts, "channel_id": channel, "is_ephemeral": False}
+        private = next((one for one in self.workspace.ephemerals(user) if one["ts"] == ts), None)
+        message = private or self.workspace.find(place, ts)
+        container = {"type": "message", "message_ts": ts, "channel_id": channel, "is_ephemeral": bool(private)}
         payload = {
             **self._who("block_actions", user, trigger, channel, ts),
-            "channel": {"id": channel, "name": place.name}, "message": message, "container": container,
+            **({} if private else {"message": message}),  # what one person alone sees is not handed back
+            "channel": {"id": channel, "name": place.name}, "container": container,
             "actions": [self._action(_blocks_of(message), action_id, value)],
         }  # fmt: skip
         answer = self._hand_in(payload)

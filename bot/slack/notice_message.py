@@ -64,7 +64,7 @@ def sentence(view: NoticeView, zone: tzinfo) -> str:
 
 def _details(view: NoticeView, zone: tzinfo) -> Iterator[Block]:
     for line in _lines(view, zone):
-        yield blocks.paragraph(*line)
+        yield blocks.paragraph(*(piece for piece in line if piece != ""))
 
 
 def _lines(view: NoticeView, zone: tzinfo) -> Iterator[list[Piece]]:

@@ -203,28 +203,31 @@ def drop(store: Store, row: Row, now: int) -> None:
         connection.execute("UPDATE outbox SET state = 'dropped', done = ? WHERE id = ?", (now, row.id))
 
 
-def add_news(store: Store, alert: int, lines: Sequence[str], now: int) -> None:
-    """Queue a reply in an alert's thread; what comes within five minutes of the last goes into one with the rest.
+def add_news(
+    store: Store, lines: Sequence[str], now: int, *, alert: int | None = None, notice: int | None = None
+) -> None:
+    """Queue a reply in the thread of an alert or notice; what comes within five minutes of the last is one with it.
 
-    Before the alert's message is posted there is nothing to add: it will show all that is known then.
+    Before the message is posted there is nothing to add: it will show all that is known then.
     """
+    table, key, one = ("notices", "id", notice) if alert is None else ("deliveries", "alert", alert)
     with store.write() as connection:
         if connection.execute(
-            "SELECT 1 FROM outbox WHERE alert = ? AND kind = 'post' AND state = 'pending'", (alert,)
+            "SELECT 1 FROM outbox WHERE alert IS ? AND notice IS ? AND kind = 'post' AND state = 'pending'",
+            (alert, notice),
         ).fetchone():
             return
         last = connection.execute(
-            "SELECT o.id, o.state, o.created, o.body FROM deliveries d JOIN outbox o ON o.id = d.news"
-            " WHERE d.alert = ?",
-            (alert,),
+            f"SELECT o.id, o.state, o.due, o.body FROM {table} t JOIN outbox o ON o.id = t.news WHERE t.{key} = ?",
+            (one,),
         ).fetchone()
         if last is not None and last[1] == "pending":
             body = _shortened([*last[3].splitlines(), *lines])
             connection.execute("UPDATE outbox SET body = ? WHERE id = ?", (body, last[0]))
             return
         due = now if last is None else max(now, int(last[2]) + NEWS_EVERY)
-        row = put(store, "reply", now, alert=alert, body=_shortened(lines), urgency=0, due=due)
-        connection.execute("UPDATE deliveries SET news = ? WHERE alert = ?", (row, alert))
+        row = put(store, "reply", now, alert=alert, notice=notice, body=_shortened(lines), urgency=0, due=due)
+        connection.execute(f"UPDATE {table} SET news = ? WHERE {key} = ?", (row, one))
 
 
 def _shortened(lines: Sequence[str]) -> str:

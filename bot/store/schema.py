@@ -112,10 +112,11 @@ TO_2: tuple[str, ...] = (
     "INSERT INTO pictures (alert, channel, ts, body, state, due, error)"
     " SELECT id, coalesce(channel, ''), ts, '', 'dropped', 0, 'older than pictures' FROM alerts WHERE ts IS NOT NULL",
     # a notice stands for several alerts: of a storm, of a noisy rule (`rule`), of quiet hours (posted when they are
-    # `due` to end). `last` is when an alert joined it last; `place` and `ts` name its message
+    # `due` to end). `last` is when an alert joined it last; `place` and `ts` name its message, `news` is the outbox row
+    # of the last reply in its thread
     "CREATE TABLE notices (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, rule TEXT NOT NULL, channel TEXT NOT NULL,"
     " level INTEGER NOT NULL, opened INTEGER NOT NULL, last INTEGER NOT NULL, due INTEGER NOT NULL, closed INTEGER,"
-    " place TEXT, ts TEXT)",
+    " place TEXT, ts TEXT, news INTEGER)",
     "CREATE INDEX notices_open ON notices (kind, rule, channel) WHERE closed IS NULL",
     # how each alert that people see reaches them: lane own (its message), storm, rate or held (in a notice). Where
     # it left a notice for a message of its own, `notice` still names that one. `rule` is its worst finding's,

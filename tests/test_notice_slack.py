@@ -1,0 +1,144 @@
+"""The notice of a storm in Slack: the real Bolt app against the stand-in, from the flood to the last click."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bot.alert import follow
+from bot.alert import run as alert_run
+from bot.alert.routing import Routing
+from bot.fields import FactSettings
+from bot.model import Alert, Entity, Finding, Level, Rule
+from bot.sandbox.limits import refusal
+from bot.sandbox.slack_state import ALERTS
+from bot.slack.blocks import check_limits, payload
+from bot.slack.notice_message import LISTED, list_answer, notice_message
+from bot.store import alerts
+from bot.store.notices import Notice, NoticeView
+from bot.times import MINUTE
+from tests.slack_lab import GRACE, NADIA, NOW, RULE, Lab, eventually, lab, words
+
+HOSTILE = "<!channel> `x` *y* \u202e:smile:"
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Lab]:
+    with lab(tmp_path) as made:
+        yield made
+        assert made.slack.recorded.refused == []
+
+
+def flood(bench: Lab, count: int, level: Level = Level.medium) -> None:
+    """Let so many actors do the same at once, one with a hostile name, and post what follows."""
+    alerts.remember_rules(
+        bench.store, [Rule(RULE, "Bulk delete by one actor", level, file="deletion/bulk.yml", line=3)]
+    )
+    names = [HOSTILE if n == count - 1 else f"a{n}@corp.example" for n in range(count)]
+    with bench.store.write():
+        found = [
+            alerts.insert_finding(
+                bench.store,
+                Finding(0, RULE, "Bulk delete by one actor", level, {"actor": name}, NOW, NOW, 9, name),
+                NOW,
+            )
+            for name in names
+        ]
+        now = bench.clock()
+        alert_run.run_once(bench.store, found, Routing(), now, history=False, facts=FactSettings())
+    bench.deliver()
+
+
+def test_the_notice_lists_and_opens_what_it_stands_for(bench: Lab) -> None:
+    """The list and the opened alert are for the clicker alone; the opened one has its buttons."""
+    flood(bench, 14)
+    assert len(bench.slack.messages()) == 11
+    notice = bench.slack.messages()[-1]
+    said = words(notice)
+    for part in ("Storm: 4 alerts beyond the limit, the worst medium.", "4 medium", "Bulk delete by one actor (4)"):
+        assert part in said
+    assert "<!channel>" not in notice["text"]
+    ts = str(notice["ts"])
+    bench.slack.requests.click(GRACE, ALERTS, ts, "notice_list")
+    [listed] = eventually(lambda: bench.slack.ephemerals(GRACE))
+    assert "4 alerts of 4, the most urgent first" in words(listed)
+    assert "open, in a storm" in words(listed)
+    assert HOSTILE.replace("\u202e", "") in words(listed)
+    bench.slack.requests.click(GRACE, ALERTS, listed["ts"], "notice_open_12")
+    opened = eventually(lambda: bench.slack.ephemerals(GRACE)[1:])[0]
+    assert "a11@corp.example" in words(opened)
+    bench.slack.requests.click(GRACE, ALERTS, opened["ts"], "alert_resolve")
+    told = eventually(lambda: bench.slack.ephemerals(GRACE)[2:])[0]
+    assert "You have resolved A12." in words(told)
+    assert "3 open, 1 resolved" in words(bench.slack.messages()[-1])
+    assert [json.loads(detail) for _, detail in bench.journal("listed")] == [{"found": True, "notice": "1"}]
+    assert bench.slack.ephemerals(NADIA) == []
+
+
+def test_others_may_not_list(bench: Lab) -> None:
+    """The guard stands before every button."""
+    flood(bench, 11)
+    bench.slack.requests.click(NADIA, ALERTS, str(bench.slack.messages()[-1]["ts"]), "notice_list")
+    [told] = eventually(lambda: bench.slack.ephemerals(NADIA))
+    assert "a10" not in words(told)
+    assert bench.journal("listed") == []
+
+
+def test_what_is_decided_about_a_rolled_up_alert_shows_in_the_notice(bench: Lab) -> None:
+    """It has no message of its own, so whoever clicks is told in words."""
+    flood(bench, 11)
+    actions = bench.app._actions
+    opened = actions.open_alert("11", GRACE, UTC)
+    assert any(block["type"] == "actions" for block in opened.details)
+    assert actions.decide("alert_acknowledge", "11", GRACE, None) == "You have acknowledged A11."
+    assert "1 acknowledged" in words(bench.slack.messages()[-1])
+    assert actions.open_alert("99", GRACE, UTC).text.startswith("There is no such alert")
+    assert actions.list_notice("x", GRACE, UTC).text.startswith("There is no such alert")
+
+
+def test_a_storm_that_is_over_says_so(bench: Lab) -> None:
+    """The last line of the notice."""
+    flood(bench, 11)
+    bench.clock.leap(11 * MINUTE)
+    follow.run_once(bench.store, Routing(), bench.clock(), UTC)
+    bench.deliver()
+    assert "The storm is over: 1 alert, 2026-11-23 08:00 UTC." in words(bench.slack.messages()[-1])
+
+
+NAMES = st.text(max_size=40) | st.sampled_from([HOSTILE, "<https://x|y>", "`" * 50, "\u202e" * 9, "x" * 5000])
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    names=st.lists(NAMES, min_size=1, max_size=4),
+    count=st.sampled_from([1, 2, 30, 95]),
+    title=NAMES,
+    kind=st.sampled_from(["storm", "rate", "held"]),
+    rules=st.integers(1, 9),
+)
+def test_names_in_a_notice_never_act_and_every_limit_is_kept(
+    names: list[str], count: int, title: str, kind: Any, rules: int
+) -> None:
+    """Whatever strangers write, and however much of it."""
+    listed = [
+        Alert(n, Entity("actor", names[n % len(names)]), Level.high, 60, "open", "posted, in a storm", NOW, NOW, NOW, 9)
+        for n in range(1, count + 1)
+    ]
+    notice = Notice(1, kind, RULE, "", Level.high, NOW, NOW, NOW, NOW if rules % 2 else None)
+    view = NoticeView(
+        notice, count, rules - 1, {Level.high: count}, {"open": count}, tuple((f"{title}{n}", 3) for n in range(rules)),
+        tuple((one, title) for one in listed[:3]), Rule(RULE, title, Level.high, file=title, line=3),
+    )  # fmt: skip
+    for shown in (notice_message(view), list_answer(view, listed[:LISTED], UTC)):
+        body = payload(shown)
+        assert check_limits(shown) == []
+        assert refusal(body) is None
+        assert "<" not in body["text"]
+        assert "mrkdwn" not in json.dumps([body["blocks"], body.get("attachments")])
