@@ -164,12 +164,12 @@ def test_an_alert_and_an_event_are_explained_by_the_same_days(bench: Lab) -> Non
     story = alert_story(bench.store, number, NOW, bench.app._zone)
     assert story is not None
     assert [finding.title for finding in story.findings] == ["Bulk delete by one actor"]
-    event = event_story(bench.store, story.view.evidence[0].id, bench.app._commands._facts)
+    event = event_story(bench.store, story.view.evidence[0].id, bench.app._asking._commands._facts)
     assert event is not None
     assert event.findings == story.findings
     assert event.activity.counts == story.activity.counts
     assert event.event.facts["actor_kind"] == "person"
     assert alert_story(bench.store, 99, NOW, bench.app._zone) is None
-    assert event_story(bench.store, 9_999, bench.app._commands._facts) is None
+    assert event_story(bench.store, 9_999, bench.app._asking._commands._facts) is None
     assert re.search(r"12 events", story.activity.words())
     assert alerts.alert(bench.store, number) == story.view.alert

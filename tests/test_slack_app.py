@@ -35,7 +35,10 @@ def state(bench: Lab) -> str:
 @pytest.mark.parametrize(
     ("line", "parts"),
     [
-        ("top by:actor last:7d", ["Top 1 by actor", "eve@corp.example", "12", "█" * 16, "2026-11-16 08:00 to"]),
+        (
+            "top by:actor last:7d",
+            ["Top 1 by actor", "eve@corp.example", "12", "█" * 16, "2026-11-16 09:00 to 2026-11-23"],
+        ),
         ("search hour:>=0 action:delete limit:3", ["3 of 12 events, newest first", "svc-0", "svc-2", "192.0.2.66"]),
         ("svc-11", ["1 of 1 event,", "svc-11"]),
         ("count action:delete", ["12 events"]),

@@ -17,7 +17,7 @@ from bot.errors import QueryError
 from bot.model import Alert, AlertState, AlertView, Entity, Event, Finding, Level, Rule
 from bot.query import BEGIN, END, Query
 from bot.sandbox.limits import refusal
-from bot.slack import answers, blocks
+from bot.slack import answers, blocks, listings
 from bot.slack.alert_message import alert_message, sentence
 from bot.slack.blocks import Json, Message, check_limits, payload, plain_payload
 from bot.store.exceptions import TimedException
@@ -168,10 +168,10 @@ def messages(name: str) -> Iterator[Message]:
     yield answers.top_answer(query(name), [(name, 7)] * 20 + [(None, 1)], UTC)
     yield answers.timeline_answer(query(name), [(NOW, 3), (NOW + HOUR, 0)], UTC)
     yield answers.event_answer(replace(rows[0], facts={"country": name, "hour": 3, "off_hours": True}), UTC)
-    yield answers.alerts_answer([alert(entity=Entity("actor", name), owner=name)] * 20, UTC)
-    yield answers.rules_answer([Rule(str(n), name, Level.low, file=name) for n in range(120)])
-    yield answers.exceptions_answer([excepted(n, name) for n in range(120)], {RULE: name}, UTC)
-    yield answers.status_answer(status(name), NOW, UTC)
+    yield listings.alerts_answer([alert(entity=Entity("actor", name), owner=name)] * 20, UTC)
+    yield listings.rules_answer([Rule(str(n), name, Level.low, file=name) for n in range(120)])
+    yield listings.exceptions_answer([excepted(n, name) for n in range(120)], {RULE: name}, UTC)
+    yield listings.status_answer(status(name), NOW, UTC)
     yield answers.error_answer(QueryError(f"there is no {name}", f"{name} actro:eve", len(name), name))
     yield answers.sorry_answer(f"No: {name.replace('<@', '')}")
     yield answers.count_answer(query(name), 3, UTC)
@@ -247,9 +247,9 @@ def test_fifty_rows_of_long_names_still_fit() -> None:
 
 
 def test_exceptions_say_what_is_expected_of_which_rule_until_when() -> None:
-    """Those that end first on top; a rule by its title, and one that is gone by its id."""
-    listed = [excepted(1, "actor:ci-bot"), excepted(2, "deploy", None), excepted(3, "x", "gone")]
-    shown = answers.exceptions_answer(listed, {RULE: "Bulk delete"}, UTC)
+    """In the order given; a rule by its title, and one that is gone by its id."""
+    listed = [excepted(3, "x", "gone"), excepted(2, "deploy", None), excepted(1, "actor:ci-bot")]
+    shown = listings.exceptions_answer(listed, {RULE: "Bulk delete"}, UTC)
     rows = [[cell["text"] for cell in row] for row in shown.blocks[1]["rows"][1:]]
     assert [row[0] for row in rows] == ["3", "2", "1"]
     assert [row[2] for row in rows] == ["gone", "all", "Bulk delete"]
@@ -290,7 +290,7 @@ def test_top_has_bars_in_proportion() -> None:
 def test_nothing_found_is_an_answer_too() -> None:
     for shown in (
         answers.search_answer(query(), Page((), 0, more=False), UTC), answers.top_answer(query(), [], UTC),
-        answers.timeline_answer(query(), [], UTC), answers.alerts_answer([], UTC), answers.rules_answer([]),
+        answers.timeline_answer(query(), [], UTC), listings.alerts_answer([], UTC), listings.rules_answer([]),
     ):  # fmt: skip
         assert refusal(payload(shown)) is None
         assert shown.text.startswith("No")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta, tzinfo
 from typing import TypeVar
 
@@ -26,6 +26,10 @@ BEGIN, END = parse_time("0001-01-03"), parse_time("9999-12-29")
 REPAIRS = 8  # mistakes corrected one after the other before a query's example becomes one of these
 FALLBACKS = ("actor:eve@example.com last:7d", "actor:eve@example.com")
 _VERB = re.compile(rf"\s*({'|'.join(VERBS)})(?!\S)", re.IGNORECASE)
+EVENT_VERBS = ("search", "top", "count", "timeline", "export")  # without a time: the last 24 hours
+STATES = ("open", "acknowledged", "resolved", "removed", "mine")  # with one of which `alerts` may begin
+_REVOKE = re.compile(r"\s*revoke(?!\S)\s*#?(?P<number>[^\s#]*)\s*", re.IGNORECASE)
+_NUMBER = re.compile(r"\d{1,18}", re.ASCII)
 _ID = re.compile(r"\s*(A?\d{1,18})\s*", re.IGNORECASE | re.ASCII)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _DURATION = re.compile(r"(\d{1,9})\s*[a-z]*", re.ASCII | re.IGNORECASE)
@@ -39,7 +43,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Query:
-    """What to look for, when (microseconds, both ends included), and how to list it. `text` is what was typed."""
+    """What to look for, when (microseconds, both ends included), and how to list it. `text` is what was typed.
+
+    Events with ids above `newest` came in after the question and do not belong to its answer.
+    """
 
     condition: Condition | None
     since: int
@@ -48,11 +55,12 @@ class Query:
     newest_first: bool = True
     by: str | None = None
     text: str = ""
+    newest: int | None = None
 
 
 @dataclass(frozen=True)
 class Command:
-    """A verb of `/audit`. `argument` is the id for `show` (12 or A12), for the others their first bare word."""
+    """A verb of `/audit`. `argument` is the id for `show` (12 or A12), what `alerts` and `exceptions` begin with."""
 
     verb: str
     query: Query
@@ -126,9 +134,29 @@ def _command(frame: _Frame, text: str) -> Command:
         return Command(verb, everything, rest.strip() or None)
     if verb == "show":
         return Command(verb, everything, _id(rest))
+    if verb == "exceptions" and (found := _REVOKE.fullmatch(rest)):
+        return Command(verb, everything, _revoked(found))
     branches, settings = _split(normalise(rest))
-    words = (node for branch in branches for node in branch if isinstance(node, Token) and node.type == "WORD")
-    return Command(verb, _assembled(frame, text, branches, settings), next(map(str, words), None))
+    argument, branches = _taken(branches) if verb == "alerts" else (None, branches)
+    frame = frame if verb in EVENT_VERBS else replace(frame, default_last=None)
+    return Command(verb, _assembled(frame, text, branches, settings), argument)
+
+
+def _taken(branches: Sequence[Sequence[Node]]) -> tuple[str | None, Sequence[Sequence[Node]]]:
+    """Take out the state of alerts that a query begins with."""
+    first = next(iter(branches[0]), None) if branches else None
+    if not isinstance(first, Token) or first.type != "WORD" or first.lower() not in STATES:
+        return None, branches
+    rest = [branches[0][1:], *branches[1:]]
+    return str(first).lower(), rest if rest[0] or len(rest) == 1 else branches
+
+
+def _revoked(found: re.Match[str]) -> str:
+    """Return what `exceptions revoke 3` asks for."""
+    if not _NUMBER.fullmatch(found["number"]):
+        edit = (found.start("number"), found.end(), "3" if found["number"] or found[0][-1:].isspace() else " 3")
+        raise MistakeError("`revoke` needs the number of an exception, like 3.", found.start("number"), edit)
+    return f"revoke {int(found['number'])}"
 
 
 def _id(rest: str) -> str:

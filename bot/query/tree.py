@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from typing import Literal
@@ -135,6 +135,18 @@ def _takes_all(term: Term) -> bool:
             return op == ">=" and number == -math.inf
         case Flag(_, value):
             return not value
+
+
+def terms(condition: Condition) -> Iterator[Term]:
+    """Yield the terms of a condition."""
+    match condition:
+        case And(parts) | Or(parts):
+            for part in parts:
+                yield from terms(part)
+        case Not(part):
+            yield from terms(part)
+        case _:
+            yield condition
 
 
 def field_names(condition: Condition) -> frozenset[str]:

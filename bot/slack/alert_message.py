@@ -68,7 +68,9 @@ def level_word(level: Level) -> str:
 def say_time(time: int, zone: tzinfo = UTC, *, seconds: bool = False) -> str:
     """Return a moment for people: 2026-11-23 07:48 UTC."""
     moment = (EPOCH + timedelta(microseconds=time)).astimezone(zone)
-    return f"{moment:%Y-%m-%d %H:%M:%S}" if seconds else f"{moment:%Y-%m-%d %H:%M} {moment.tzname()}"
+    name = moment.tzname() or "UTC"
+    named = f"UTC{name}" if name[0] in "+-" else name  # some zones have no letters
+    return f"{moment:%Y-%m-%d %H:%M:%S}" if seconds else f"{moment:%Y-%m-%d %H:%M} {named}"
 
 
 def say_span(first: int, last: int, zone: tzinfo = UTC) -> str:

@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import tzinfo
 
+from bot.ask.examples import EXAMPLES
 from bot.errors import QueryError
-from bot.model import Alert, Event, Rule
+from bot.model import Event
 from bot.query import BEGIN, END, Query
 from bot.slack import blocks
-from bot.slack.alert_message import level_word, say_span, say_time
+from bot.slack.alert_message import say_span, say_time
 from bot.slack.blocks import MAX_TEXT, Block, Message, bold, code
 from bot.slack.text import clean, clean_lines, cut
-from bot.store.exceptions import TimedException
 from bot.store.search import Page
-from bot.store.status import Status
-from bot.times import say_duration
 
 WIDTHS = (72, 48, 36, 28, 20, 12)  # of a name in a table: the widest at which the whole answer fits
 ROOM = MAX_TEXT - 700  # for the table; the rest is for the words around it
 BAR = 16  # blocks of the longest bar
 ROWS_SHOWN = 90  # rows that one table takes
-EXAMPLES = (
-    ("search action:delete type:SERVICE last:7d", "who deleted services this week"),
-    ("top by:actor last:7d", "who was busiest"),
-    ("search actor:*@example.com -ip:10.0.0.0/8 since:2026-05-01", "people of one domain, not from inside"),
-    ("timeline actor:eve@example.com last:2d", "hour by hour"),
-    ("alerts open", "what is open; show A12 for one of them"),
-    ("status", "how the bot is doing"),
-)
+BUILD = "audit_build"  # the button and the shortcut that open the form
 HELP = (
     "Fields: actor, action, ip, object, type and every fact, like actor_kind or off_hours. key:value pairs are joined"
     " by AND; a comma is OR; a minus before a pair excludes; * stands for anything; ip: takes a network. A bare word is"
@@ -37,17 +28,17 @@ HELP = (
 HELP_OPTIONS = "Options: last:7d since:T until:T on:yesterday limit:50 sort:old by:actor (ip, type, action, object)."
 
 
-def search_answer(query: Query, page: Page, zone: tzinfo) -> Message:
-    """Return the found events as a table, newest or oldest first, with the range that was searched."""
+def search_answer(query: Query, page: Page, zone: tzinfo, start: int = 0) -> Message:
+    """Return events as a table, newest or oldest first, with the range that was searched; `start` are ahead of them."""
     if not page.events:
-        return _answer("No events", query, zone, [])
+        return _answer("No more events" if start else "No events", query, zone, [])
     order = "newest first" if query.newest_first else "oldest first"
-    total = f"{page.total:,}+ events" if page.more else _many(page.total, "event")
-    shown = f"{len(page.events)} of {total}, {order}"
-    head = ("Time", "Action", "Actor", "Address", "Type", "Object")
-    rows = _fit(head, [_event_cells(event, zone) for event in page.events])
-    hint = ["More: narrow the range, or raise limit: (up to 50)."] if page.total > len(page.events) else []
-    return _answer(shown, query, zone, [blocks.table(head, rows)], rows, hint)
+    total = f"{page.total:,}+ events" if page.more else many(page.total, "event")
+    whole = not start and len(page.events) == page.total
+    shown = f"{len(page.events)}" if whole or not start else f"{start + 1:,} to {start + len(page.events):,}"
+    head = (f"Time ({_zone_name(page.events[0].time, zone)})", "Action", "Actor", "Address", "Type", "Object")
+    rows = fit(head, [_event_cells(event, zone) for event in page.events])
+    return _answer(f"{shown} of {total}, {order}", query, zone, [blocks.table(head, rows)], rows)
 
 
 def top_answer(query: Query, counts: Sequence[tuple[str | None, int]], zone: tzinfo) -> Message:
@@ -58,13 +49,13 @@ def top_answer(query: Query, counts: Sequence[tuple[str | None, int]], zone: tzi
     most = max(count for _, count in counts)
     cells = [(_named(name), f"{count:,}", _bar(count, most)) for name, count in counts]
     head = ("Address" if by == "ip" else by.capitalize(), "Events", "Compared")
-    rows = _fit(head, cells)
+    rows = fit(head, cells)
     return _answer(f"Top {len(counts)} by {by}", query, zone, [blocks.table(head, rows, right=(1,))], rows)
 
 
 def count_answer(query: Query, count: int, zone: tzinfo) -> Message:
     """Return one number."""
-    return _answer(_many(count, "event"), query, zone, [])
+    return _answer(many(count, "event"), query, zone, [])
 
 
 def timeline_answer(query: Query, buckets: Sequence[tuple[int, int]], zone: tzinfo) -> Message:
@@ -74,8 +65,14 @@ def timeline_answer(query: Query, buckets: Sequence[tuple[int, int]], zone: tzin
         return _answer("No events", query, zone, [])
     rows = [(say_time(start, zone), f"{count:,}", _bar(count, most)) for start, count in buckets]
     return _answer(
-        _many(total, "event"), query, zone, [blocks.table(("From", "Events", "Compared"), rows, right=(1,))], rows
+        many(total, "event"), query, zone, [blocks.table(("From", "Events", "Compared"), rows, right=(1,))], rows
     )
+
+
+def export_answer(query: Query, zone: tzinfo) -> Message:
+    """Return that a file is on its way."""
+    head = blocks.paragraph(bold("A CSV file comes as a direct message."), f"\n{_say_range(query, zone)}")
+    return blocks.message("A CSV file comes as a direct message.", [head])
 
 
 def event_answer(event: Event, zone: tzinfo) -> Message:
@@ -89,100 +86,17 @@ def event_answer(event: Event, zone: tzinfo) -> Message:
     words = f"Event {event.id}"
     return blocks.message(
         words, [blocks.paragraph(bold(words)), blocks.bullets([[bold(name), "  ", value] for name, value in items])],
-        plain=_lines(words, items),
+        plain=lines_of(words, items),
     )  # fmt: skip
 
 
-def rules_answer(rules: Sequence[Rule]) -> Message:
-    """Return the rules in force, the worst level first."""
-    if not rules:
-        return _said("No rules.", "None were loaded yet; see /audit status.")
-    ordered = sorted(rules, key=lambda rule: (-rule.level, rule.title))[:ROWS_SHOWN]
-    head = ("Level", "Rule", "Status", "File")
-    cells = [
-        (
-            level_word(rule.level),
-            clean(rule.title),
-            rule.status,
-            clean(f"{rule.file}:{rule.line}") if rule.file else "–",
-        )
-        for rule in ordered
-    ]
-    rows = _fit(head, cells)
-    words = _many(len(rules), "rule") + (f", the first {len(ordered)}" if len(ordered) < len(rules) else "")
-    return blocks.message(words, [blocks.paragraph(bold(words)), blocks.table(head, rows)], plain=_lines(words, rows))
-
-
-def alerts_answer(
-    alerts: Sequence[Alert], zone: tzinfo, order: str = ", newest first", tail: Iterable[Block] = ()
-) -> Message:
-    """Return alerts as a table; `order` says what comes first, `tail` stands under it."""
-    if not alerts:
-        return _said("No alerts.", "Nothing was posted that is still kept.")
-    head = ("Alert", "Level", "About", "State", "When", "Events")
-    cells = [
-        (
-            alert.name,
-            level_word(alert.level),
-            clean(str(alert.entity)),
-            _state(alert),
-            _when(alert, zone),
-            f"{alert.events:,}",
-        )
-        for alert in alerts
-    ]
-    rows = _fit(head, cells)
-    words = f"{_many(len(alerts), 'alert')}{order}"
-    table = blocks.table(head, rows, right=(5,))
-    return blocks.message(words, [blocks.paragraph(bold(words)), table, *tail], plain=_lines(words, rows))
-
-
-def exceptions_answer(listed: Sequence[TimedException], titles: Mapping[str, str], zone: tzinfo) -> Message:
-    """Return the exceptions, those that end first on top; `titles` are those of the rules by id."""
-    if not listed:
-        return _said("No exceptions.", "Every finding counts. audit-bot exceptions add approves what is expected.")
-    ordered = sorted(listed, key=lambda one: (one.expires, one.id))[:ROWS_SHOWN]
-    head = ("No.", "Expected", "Rule", "Why", "By", "Until", "Hidden")
-    cells = [
-        (
-            str(one.id),
-            clean(one.condition),
-            "all" if one.rule is None else clean(titles.get(one.rule, one.rule)),
-            clean(one.reason),
-            clean(one.author),
-            say_time(one.expires, zone),
-            _many(one.findings, "finding"),
-        )
-        for one in ordered
-    ]
-    rows = _fit(head, cells)
-    words = f"{_many(len(listed), 'exception')} in force, the first to end on top"
-    table = blocks.table(head, rows, right=(6,))
-    return blocks.message(words, [blocks.paragraph(bold(words)), table], plain=_lines(words, rows))
-
-
-def status_answer(status: Status, now: int, zone: tzinfo) -> Message:
-    """Return how the bot is doing, the worrying things marked in words."""
-    items = list(_status_lines(status, now, zone))
-    words = "Status of the audit bot"
-    drawn = blocks.bullets([[bold(f"{name}: "), text] for name, text in items])
-    return blocks.message(
-        words, [blocks.paragraph(bold(words)), drawn], plain=_lines(words, [(f"{name}:", text) for name, text in items])
-    )
-
-
-def help_answer(later: Iterable[str]) -> Message:
-    """Return how to ask; `later` are the verbs that are not there yet."""
+def help_answer() -> Message:
+    """Return how to ask, with a button for those who do not like to type."""
     examples = blocks.bullets([[code(f"/audit {example}"), f"  {meaning}"] for example, meaning in EXAMPLES])
-    soon = f"Not there yet: {', '.join(later)}."
-    body = [
-        blocks.paragraph(bold("Ask the audit log")),
-        examples,
-        blocks.paragraph(HELP),
-        blocks.small(HELP_OPTIONS, soon),
-    ]
-    plain = _lines("Ask the audit log", [(f"/audit {example}", meaning) for example, meaning in EXAMPLES])
-    return blocks.message("How to ask the audit log", body, plain=f"{plain}\n{HELP}\n{HELP_OPTIONS}")
+    form = blocks.buttons(("Build a query", BUILD, "build", "primary"))
+    body = [blocks.paragraph(bold("Ask the audit log")), examples, blocks.paragraph(HELP), blocks.small(HELP_OPTIONS)]
+    plain = lines_of("Ask the audit log", [(f"/audit {example}", meaning) for example, meaning in EXAMPLES])
+    return blocks.message("How to ask the audit log", [*body, form], plain=f"{plain}\n{HELP}\n{HELP_OPTIONS}")
 
 
 def error_answer(error: QueryError) -> Message:
@@ -193,7 +107,7 @@ def error_answer(error: QueryError) -> Message:
         body.append(blocks.preformatted(_marked(error.query, error.position)))
     if error.example:
         body.append(blocks.paragraph("Try: ", code(clean(f"/audit {error.example}", 300))))
-    plain = _lines(said, [(f"Try: /audit {clean(error.example, 300)}",)] if error.example else [])
+    plain = lines_of(said, [(f"Try: /audit {clean(error.example, 300)}",)] if error.example else [])
     return blocks.message(f"I cannot read that query: {cut(said, 200)}", body, plain=plain)
 
 
@@ -203,13 +117,14 @@ def sorry_answer(text: str) -> Message:
     return blocks.message(text, [blocks.paragraph(*blocks.mentions(text))])
 
 
-def not_yet_answer(verb: str) -> Message:
-    """Return that a verb of the grammar is not built yet."""
-    said = f"/audit {clean(verb, 20)} is not there yet."
-    return _said(said, "Try /audit help for what is.")
+def waiting_answer(text: str) -> Message:
+    """Return that an answer takes longer; it will stand in this message's place."""
+    words = "Still looking…"
+    return blocks.message(words, [blocks.paragraph(words, " ", code(clean(text, 300) if text.strip() else "help"))])
 
 
-def _said(first: str, second: str) -> Message:
+def brief(first: str, second: str) -> Message:
+    """Return two sentences, the first in bold."""
     return blocks.message(first, [blocks.paragraph(bold(first), " ", second)], plain=f"{first} {second}")
 
 
@@ -225,7 +140,7 @@ def _answer(
     span = _say_range(query, zone)
     head = blocks.paragraph(bold(words), f"\n{span}  ", code(asked))
     tail = [blocks.small(*hints)] if hints else []
-    return blocks.message(f"{words}: {asked}", [head, *body, *tail], plain=_lines(f"{words}, {span}: {asked}", rows))
+    return blocks.message(f"{words}: {asked}", [head, *body, *tail], plain=lines_of(f"{words}, {span}: {asked}", rows))
 
 
 def _say_range(query: Query, zone: tzinfo) -> str:
@@ -240,23 +155,28 @@ def _event_cells(event: Event, zone: tzinfo) -> tuple[str, ...]:
     return (when, clean(event.action, 12), *(clean(name) if name else "–" for name in names))
 
 
-def _fit(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
+def fit(head: Sequence[str], rows: Sequence[Sequence[str]], room: int = ROOM) -> list[tuple[str, ...]]:
     """Return the rows cut to the widest cells with which they all fit into a message, fewer rows if none does."""
     fitted: list[tuple[str, ...]] = []
     for width in WIDTHS:
         fitted = [
             tuple(cell if n == 0 and len(head) == 6 else cut(cell, width) for n, cell in enumerate(row)) for row in rows
         ]
-        if sum(len(cell) for row in (head, *fitted) for cell in row) <= ROOM:
+        if sum(len(cell) for row in (head, *fitted) for cell in row) <= room:
             return fitted
-    return fitted[: max(1, ROOM // (max(WIDTHS[-1], 19) * len(head)))]
+    return fitted[: max(1, room // (max(WIDTHS[-1], 19) * len(head)))]
+
+
+def _zone_name(time: int, zone: tzinfo) -> str:
+    return say_time(time, zone).split(" ", 2)[2]
 
 
 def _bar(count: int, most: int) -> str:
     return "█" * max(1, round(BAR * count / most)) if count else ""
 
 
-def _many(count: int, noun: str) -> str:
+def many(count: int, noun: str) -> str:
+    """Return a number with its noun: 1 event, 2 events."""
     return f"{count:,} {noun if count == 1 else noun + 's'}"
 
 
@@ -270,18 +190,8 @@ def _named(name: str | None) -> str:
     return "(none)" if name is None else clean(name)
 
 
-def _state(alert: Alert) -> str:
-    """Return who has it, and why it has no message of its own where it has none."""
-    state = f"{alert.state} by {clean(alert.owner)}" if alert.owner else alert.state
-    way = alert.decision.removeprefix("posted, ")
-    return state if alert.ts or way in ("posted", "late") else f"{state}, {way}"
-
-
-def _when(alert: Alert, zone: tzinfo) -> str:
-    return say_span(alert.first, alert.last, zone)
-
-
-def _lines(first: str, rows: Iterable[Sequence[str]]) -> str:
+def lines_of(first: str, rows: Iterable[Sequence[str]]) -> str:
+    """Return a table as lines of plain text."""
     return "\n".join([first, *("  ".join(row) for row in rows)])
 
 
@@ -291,28 +201,3 @@ def _marked(query: str, position: int) -> str:
     gap = " " if query[:position].endswith(" ") or query[position : position + 1] == " " else ""
     left = before[-60:] + (gap if before else "")
     return f"{left}{after[:60]}\n{' ' * len(left)}^"
-
-
-def _status_lines(status: Status, now: int, zone: tzinfo) -> Iterable[tuple[str, str]]:
-    yield (
-        "Events",
-        f"{status.events:,}" + (f" since {say_time(status.first_event, zone)}" if status.first_event else ""),
-    )
-    yield "Read up to", say_time(status.watermark, zone) if status.watermark else "nothing was polled yet"
-    if status.last_poll:
-        yield "Last poll", f"{say_duration(max(0, now - status.last_poll))} ago"
-    gaps = "; ".join(
-        f"{say_span(since, until, zone)}: {clean(reason, 120)}" for since, until, reason in status.gaps[:5]
-    )
-    yield "Gaps", f"{len(status.gaps)} ({gaps})" if gaps else "none"
-    if status.malformed:
-        yield "Broken records", f"{status.malformed:,}, kept as they came"
-    waits = f", the oldest for {say_duration(max(0, now - status.oldest_queued))}" if status.oldest_queued else ""
-    yield "Waiting to be posted", f"{status.queue}{waits}"
-    if status.failed:
-        yield "Given up", f"{_many(status.failed, 'message')} that Slack refused for good"
-    yield "Open alerts", f"{status.alerts_open}; {_many(status.findings_7d, 'finding')} in 7 days"
-    yield "Rules", clean(status.rules, 300)
-    yield "Forest", clean(status.forest, 300)
-    if status.learning_until:
-        yield "Learning", f"until {say_time(status.learning_until, zone)}: what is new for whom is not known before"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from slackblocks import (
@@ -17,6 +17,7 @@ from slackblocks import (
     Button,
     ColumnSettings,
     ContextBlock,
+    Option,
     PlainText,
     RawText,
     RichText,
@@ -28,6 +29,7 @@ from slackblocks import (
     RichTextSection,
     RichTextUser,
     RichTextUserGroup,
+    StaticSelectMenu,
     TableBlock,
     WebhookMessage,
 )
@@ -169,6 +171,34 @@ def small(*words: str) -> Block:
 def buttons(*given: tuple[str, str, str, str | None]) -> Block:
     """Return buttons, each as text, action id, value and style (primary, danger or None)."""
     return ActionsBlock([Button(text, action, value=value, style=style) for text, action, value, style in given])  # type: ignore[arg-type]  # any str
+
+
+def menu(hint: str, action: str, options: Iterable[tuple[str, str]]) -> Block:
+    """Return a menu of up to 100 choices, each as text and value, in the program's own words only."""
+    chosen = [Option(PlainText(text), value) for text, value in options]
+    return ActionsBlock([StaticSelectMenu(action_id=action, options=chosen, placeholder=PlainText(hint))])
+
+
+def beneath(shown: Message, *given: tuple[str, str, str, str | None]) -> Message:
+    """Return a message with one more row of buttons at its end, each as `buttons` takes it."""
+    if not given:
+        return shown
+    row = _drawn(buttons(*given), f"b{len(shown.blocks) + len(shown.details)}")
+    if shown.details:
+        return replace(shown, details=(*shown.details, row))
+    return replace(shown, blocks=(*shown.blocks, row))
+
+
+def above(shown: Message, *pieces: Piece) -> Message:
+    """Return a message with one more paragraph at its head, which its fallback texts say too."""
+    words = "".join(map(bare, pieces))
+    row = _drawn(paragraph(*pieces), "above")
+    return replace(shown, text=f"{words} {shown.text}", plain=f"{words}\n{shown.plain}", blocks=(row, *shown.blocks))
+
+
+def _drawn(block: Block, block_id: str) -> Json:
+    [drawn] = WebhookMessage(blocks=[block]).to_dict()["blocks"]
+    return {**drawn, "block_id": block_id}
 
 
 def _section(pieces: Iterable[Piece]) -> RichTextSection:

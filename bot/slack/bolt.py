@@ -20,12 +20,13 @@ from bot.fields import FactSettings
 from bot.settings import Settings
 from bot.slack.actions import DECISIONS, Actions, Seen
 from bot.slack.answers import sorry_answer
+from bot.slack.asking import Asking
 from bot.slack.blocks import Message, payload
 from bot.slack.commands import COMMAND, Commands
 from bot.slack.guard import Asker, Cached, Guard, Person, Verdict, who_asks
 from bot.slack.notice_message import LIST, OPEN
-from bot.slack.sender import GUARD_SECONDS, Api, SlackDirectory, SlackSender, answer_privately, told_apart
-from bot.slack.text import clean, typed
+from bot.slack.sender import GUARD_SECONDS, Api, SlackDirectory, SlackSender, answer_by_url, told_apart
+from bot.slack.text import clean
 from bot.store import journal
 from bot.store.schema import Store
 from bot.times import SECOND
@@ -86,7 +87,7 @@ class SlackApp(SlackSender):
         self.poke: Callable[[], None] = lambda: None
         directory = Cached(SlackDirectory(Api(settings, GUARD_SECONDS, repeat=False)), now)
         self._guard = Guard(settings.allowed, directory)
-        self._commands = Commands(store, facts, now)
+        self._asking = Asking(Commands(store, facts, now), self, now)
         self._actions = Actions(store, now, lambda: self.poke())
         self._handled = Seen(now)
         self._workers = ThreadPoolExecutor(WORKERS, "slack-work")
@@ -145,7 +146,9 @@ class SlackApp(SlackSender):
             listener_executor=self._listeners,
         )
         app.middleware(self._guarded)
-        app.command(COMMAND)(self._on_command)
+        app.command(COMMAND)(self._hearing(self._asking.command))
+        for action, work in self._asking.buttons.items():
+            app.action(action)(self._hearing(work))
         for action in DECISIONS:
             app.action(action)(self._on_decision)
         app.action(LIST)(self._on_look)
@@ -165,10 +168,15 @@ class SlackApp(SlackSender):
         self._later(body, self._respond, body, said)
         return ack()
 
-    def _on_command(self, ack: Ack, body: dict[str, Any]) -> None:
-        ack()
-        if not self._handled.again(str(body.get("trigger_id") or "")):
-            self._later(body, self._answer, body)
+    def _hearing(self, work: Callable[[dict[str, Any], Person | None], None]) -> Callable[..., None]:
+        """Return a listener that acknowledges at once, lets `work` follow, and hears each request only once."""
+
+        def listener(ack: Ack, body: dict[str, Any], context: BoltContext) -> None:
+            ack()
+            if not self._handled.again(str(body.get("trigger_id") or "")):
+                self._later(body, work, body, context.get("person"))
+
+        return listener
 
     def _on_decision(self, ack: Ack, body: dict[str, Any], context: BoltContext) -> None:
         ack()
@@ -186,9 +194,6 @@ class SlackApp(SlackSender):
         look = self._actions.list_notice if action["action_id"] == LIST else self._actions.open_alert
         self._respond(body, look(str(action.get("value") or ""), user, self._zone))
 
-    def _answer(self, body: dict[str, Any]) -> None:
-        self._respond(body, self._commands.answer(str(body["user_id"]), typed(str(body.get("text") or ""))))
-
     def _decide(self, body: dict[str, Any], person: Person | None) -> None:
         action, user = body["actions"][0], str(body["user"]["id"])
         said = self._actions.decide(str(action["action_id"]), str(action.get("value") or ""), user, person)
@@ -201,7 +206,7 @@ class SlackApp(SlackSender):
 
     def _respond(self, body: dict[str, Any], said: Message) -> None:
         if url := body.get("response_url"):
-            answer_privately(url, said)
+            answer_by_url(url, said)
 
     def _later(self, body: dict[str, Any], work: Callable[..., None], *arguments: Any) -> None:
         self._workers.submit(self._job, body, work, *arguments)

@@ -39,12 +39,13 @@ OWN_ALERT = "This alert is about you, so somebody else has to decide it."
 
 @dataclass(frozen=True)
 class Person:
-    """What Slack says of a user; `email` is None where the scope for it is missing."""
+    """What Slack says of a user; `email` is None where the scope for it is missing, `tz` where no zone was chosen."""
 
     id: str
     team: str
     email: str | None = None
     guest: bool = False
+    tz: str | None = None
 
 
 class Directory(Protocol):

@@ -8,8 +8,8 @@ from datetime import UTC, tzinfo
 from bot.model import Alert
 from bot.slack import blocks
 from bot.slack.alert_message import COLORS, OVER_COLOR, level_word, say_span, say_time
-from bot.slack.answers import alerts_answer
 from bot.slack.blocks import Block, Message, Piece, bold, faint
+from bot.slack.listings import alerts_answer
 from bot.slack.text import clean
 from bot.store.notices import NoticeView
 

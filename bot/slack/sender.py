@@ -44,6 +44,9 @@ TOO_COMPLEX = {
 NOT_MEMBERS = ("is_restricted", "is_ultra_restricted", "is_stranger", "deleted", "is_bot")
 
 
+Say = Callable[[str, Message, tuple[str, str] | None], tuple[str, str]]
+
+
 class Api:
     """Web API methods whose failures are DeliveryErrors."""
 
@@ -107,7 +110,7 @@ class SlackDirectory:
         user = cast(dict[str, Any], self._api("users_info", user=user_id)["user"])
         email = (user.get("profile") or {}).get("email")
         guest = any(user.get(name) for name in NOT_MEMBERS)
-        return Person(user_id, str(user.get("team_id") or ""), email, guest)
+        return Person(user_id, str(user.get("team_id") or ""), email, guest, user.get("tz"))
 
     def members(self, group_id: str) -> frozenset[str]:
         """Return the user ids in a user group."""
@@ -182,6 +185,18 @@ class SlackSender:
                 break
         return False
 
+    def say_directly(self, user: str, shown: Message, place: tuple[str, str] | None = None) -> tuple[str, str]:
+        """Post a direct message, or redraw the one at a place; return its place. Raises DeliveryError."""
+        if place is not None:
+            self._send("chat_update", shown, channel=place[0], ts=place[1])
+            return place
+        answer = self._send("chat_postMessage", shown, channel=self.conversation(user))
+        return str(answer["channel"]), str(answer["ts"])
+
+    def conversation(self, user: str) -> str:
+        """Return the id of the direct messages with somebody."""
+        return str(cast(dict[str, Any], self._reads("conversations_open", users=user)["channel"])["id"])
+
     def find_alert(self, channel: str, alert_id: int, since: int) -> str | None:
         """Return the ts of the bot's own message about an alert since then, None where there is none.
 
@@ -225,12 +240,17 @@ class SlackSender:
         return api(method, **plain_payload(shown), **arguments)
 
 
-def answer_privately(url: str, shown: Message) -> None:
-    """Answer only the asker, through a response URL; as plain text where Slack refuses the blocks."""
+def answer_by_url(url: str, shown: Message, *, replace: bool = False, public: bool = False) -> None:
+    """Answer through a response URL, only the asker unless `public`; as plain text where Slack refuses the blocks.
+
+    `replace` puts it in the place of what the URL stands for. Raises DeliveryError where Slack cannot be reached.
+    """
     hook = WebhookClient(url, timeout=SEND_SECONDS, retry_handlers=[])
     hook.proxy = None
+    how = {"response_type": "in_channel" if public else "ephemeral", "replace_original": replace}
     for form in (payload,) * (not check_limits(shown)) + (plain_payload,):
-        answer = hook.send_dict({**form(shown), "response_type": "ephemeral", "replace_original": False})
+        with told_apart():
+            answer = hook.send_dict({**form(shown), **how})
         if answer.status_code == 200:
             return
         log.warning("Slack refused an answer: %s %s", answer.status_code, answer.body[:200])

@@ -139,6 +139,10 @@ TO_2: tuple[str, ...] = (
     "CREATE INDEX outbox_notice ON outbox (notice) WHERE notice IS NOT NULL",
     "CREATE UNIQUE INDEX outbox_one_redraw ON outbox (notice)"
     " WHERE kind = 'update' AND state = 'pending' AND notice IS NOT NULL",
+    # what people asked: the same text at the same moment in the same zone, over events up to `newest`, is the same
+    # question again, so that the buttons of its answer need only its number
+    "CREATE TABLE questions (id INTEGER PRIMARY KEY, who TEXT NOT NULL, text TEXT NOT NULL, asked INTEGER NOT NULL,"
+    " zone TEXT NOT NULL, newest INTEGER NOT NULL)",
 )
 
 # number n leads from schema n to n + 1; released ones never change

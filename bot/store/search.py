@@ -22,7 +22,7 @@ from bot.store.schema import Connection, DatabaseError, Store, unusable
 from bot.store.views import FACT_SQL, JOINS
 from bot.times import DAY, EPOCH, HOUR, parse_time
 
-__all__ = ["Page", "count", "events_by_id", "prepare", "search", "sql_condition", "timeline", "top"]
+__all__ = ["Page", "Part", "count", "events_by_id", "prepare", "search", "sql_condition", "timeline", "top"]
 
 TIME_LIMIT = 10.0  # seconds
 COUNTED = 10_000  # totals above are "more"
@@ -39,25 +39,41 @@ class Page:
     more: bool
 
 
+@dataclass(frozen=True)
+class Part:
+    """Which events of a listing: those behind the event at `time` with `id`, or with `before` those ahead of it."""
+
+    time: int
+    id: int
+    before: bool = False
+
+
 def search(
     store: Store,
     query: Query,
     facts: FactSettings,
-    offset: int = 0,
+    part: Part | None = None,
     with_facts: Sequence[str] = (),
     time_limit: float = TIME_LIMIT,
 ) -> Page:
-    """Return up to `query.limit` events from `offset` on, ties in time by id in the same direction.
+    """Return up to `query.limit` events of a part of the listing, ties in time by id in the same direction.
 
     Raises QueryError when it takes longer than `time_limit` seconds.
     """
-    order = "DESC" if query.newest_first else "ASC"
+    backwards = part is not None and part.before
+    down = query.newest_first is not backwards  # whether this walks back in time
+    order = "DESC" if down else "ASC"
     with _asked(store, query, facts, time_limit) as (connection, where, parameters):
-        page = f"SELECT e.id FROM {where} ORDER BY e.time {order}, e.id {order} LIMIT ? OFFSET ?"
         total = f"SELECT count(*) FROM (SELECT 1 FROM {where} LIMIT {COUNTED + 1})"
-        ids = [number for (number,) in connection.execute(page, [*parameters, query.limit, offset])]
         found = connection.execute(total, parameters).fetchone()[0]
-        events = tuple(_events(connection, ids, facts, with_facts))
+        if part is not None:  # the range ends at its event, so that the walk along the index begins there
+            since, until, *values = parameters
+            ends = (since, min(until, part.time)) if down else (max(since, part.time), until)
+            where = f"{where} AND (e.time <> ? OR e.id {'<' if down else '>'} ?)"
+            parameters = [*ends, *values, part.time, part.id]
+        page = f"SELECT e.id FROM {where} ORDER BY e.time {order}, e.id {order} LIMIT ?"
+        ids = [number for (number,) in connection.execute(page, [*parameters, query.limit])]
+        events = tuple(_events(connection, ids[::-1] if backwards else ids, facts, with_facts))
     return Page(events, min(found, COUNTED), found > COUNTED)
 
 
@@ -141,6 +157,8 @@ def _asked(
     span = (query.since, query.until)
     try:
         sql, values = sql_condition(query.condition, facts, span, connection) if query.condition else ("1", [])
+        if query.newest is not None:
+            sql, values = f"+e.id <= ? AND ({sql})", [query.newest, *values]
         yield connection, f"events e WHERE e.time BETWEEN ? AND ? AND ({sql})", [*span, *values]
     except DatabaseError as error:
         if not is_over():

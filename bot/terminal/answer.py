@@ -2,28 +2,49 @@
 
 from __future__ import annotations
 
-import csv
-import io
+import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from bot import rulebook
 from bot.app import now, opened
+from bot.ask.answer import (
+    Alerts,
+    Answer,
+    Asking,
+    Buckets,
+    Exceptions,
+    Export,
+    Found,
+    Help,
+    Nothing,
+    Number,
+    Ranking,
+    Rules,
+)
+from bot.ask.answer import answer as ask
+from bot.ask.examples import EXAMPLES
+from bot.ask.sheet import csv_lines, records
 from bot.errors import ConfigError, RuleError
 from bot.fields import FACTS, FactSettings
-from bot.model import Alert, Event, Finding
+from bot.model import Alert, AlertView, Event, Finding, Rule
 from bot.poll.records import to_json
 from bot.query import BEGIN, END, Query, parse_command, parse_query
 from bot.settings import Settings
 from bot.show import lines, plain, say, table
-from bot.store import alerts, events, exceptions, gaps, search
+from bot.store import alerts, exceptions, gaps, search
 from bot.store.schema import Store
-from bot.store.status import status
+from bot.store.search import Page
+from bot.store.status import Status, status
+from bot.terminal.exceptions_commands import exception_row, user
 from bot.times import iso, say_duration
 
 SHORT = ("time", "action", "actor", "ip", "object", "type")
 FACT_NAMES = tuple(fact.name for fact in FACTS)
 MAX_LIMIT = 10_000
+MAX_BUCKETS = 400
+NOTHING = "Nothing matches."
 
 
 def span(since: str | None, until: str | None, facts: FactSettings) -> tuple[int, int]:
@@ -42,28 +63,61 @@ def fact_settings(settings: Settings) -> FactSettings:
 
 
 def answer(settings: Settings, text: str, format_: str) -> None:
-    """Print what `/audit` answers to a query, or to one of its verbs that the terminal knows. Raises QueryError."""
+    """Print what `/audit` answers to one of its lines. Raises QueryError, ConfigError."""
     facts = fact_settings(settings)
-    command = parse_command(text, now(), facts.zone, max_limit=MAX_LIMIT)
+    with_facts = FACT_NAMES if format_ == "jsonl" else ()
+    asking = Asking(user(), now(), facts.zone, with_facts, MAX_BUCKETS)
+    command = parse_command(text, asking.now, facts.zone, max_limit=MAX_LIMIT)
     with opened(settings.db) as store:
-        if command.verb == "search":
-            _print_events(store, command.query, facts, format_)
-        elif command.verb == "top":
-            rows = search.top(store, command.query, facts)
-            by = command.query.by or "actor"
-            _print(format_, (by, "events"), [{by: name, "events": count} for name, count in rows], "Nothing matches.")
-        elif command.verb == "count":
-            _print(format_, ("events",), [{"events": search.count(store, command.query, facts)}], "")
+        if command.verb == "show" and format_ == "table":
+            _explain(store, command.argument or "", facts)
         else:
-            raise ConfigError(f"`{command.verb}` is for Slack; `audit-bot --help` shows what there is here.")
+            _print_answer(store, ask(store, command, facts, asking), facts, format_)
 
 
-def _print_events(store: Store, query: Query, facts: FactSettings, format_: str) -> None:
-    page = search.search(store, query, facts, with_facts=FACT_NAMES if format_ == "jsonl" else ())
+def _print_answer(store: Store, found: Answer, facts: FactSettings, format_: str) -> None:
+    match found:
+        case Found(query, page):
+            _print_events(query, page, format_)
+        case Ranking(query, counts):
+            by = query.by or "actor"
+            _print(format_, (by, "events"), [{by: name, "events": count} for name, count in counts], NOTHING)
+        case Number(_, count):
+            _print(format_, ("events",), [{"events": count}], "")
+        case Buckets(_, counts):
+            _print(format_, ("time", "events"), [{"time": iso(at), "events": count} for at, count in counts], NOTHING)
+        case Event():
+            lines([event_row(found)])
+        case Export(query):
+            sys.stdout.buffer.writelines(csv_lines(records(store, query, facts)))
+        case _:
+            _print_listing(store, found, format_)
+
+
+def _print_listing(store: Store, found: Answer, format_: str) -> None:
+    match found:
+        case AlertView(alert):
+            lines([_alert_row(store, alert)])
+        case Alerts(_, listed):
+            _print_alerts([_alert_row(store, one) for one in listed], format_)
+        case Rules(listed):
+            heads = ("level", "title", "status", "rule", "file")
+            _print(format_, heads, [_rule_row(rule) for rule in listed], "There are no rules.")
+        case Status():
+            _print_status(found, format_)
+        case Exceptions():
+            _print_exceptions(found, format_)
+        case Help():
+            _print(format_, ("query", "meaning"), [{"query": text, "meaning": what} for text, what in EXAMPLES], "")
+        case Nothing(what):
+            raise ConfigError(f"There is no {what}.")
+
+
+def _print_events(query: Query, page: Page, format_: str) -> None:
     if format_ == "jsonl":
         lines(map(event_row, page.events))
         return
-    table(("id", *SHORT), map(_row, page.events), empty="Nothing matches.")
+    table(("id", *SHORT), map(_row, page.events), empty=NOTHING)
     total = f"more than {page.total:,}" if page.more else f"{page.total:,}"
     say(f"\n{len(page.events):,} of {total} events from {_moment(query.since)} to {_moment(query.until)} (UTC)")
 
@@ -96,28 +150,12 @@ def export_lines(
     asked = parse_query(query or "", now(), facts.zone, default_last=None)
     begin, end = max(begin, asked.since), min(end, asked.until)
     with opened(settings.db) as store:
-        search.prepare(store.connection, facts)
-        where = search.sql_condition(asked.condition, facts) if asked.condition else ("1", ())
-        found = events.export(store, begin, end, *where)
+        found = records(store, replace(asked, since=begin, until=end), facts)
         if format_ == "csv":
-            yield from _csv(found)
+            yield from csv_lines(found)
         else:
             for one in found:
                 yield to_json(one) + b"\n"
-
-
-def _csv(records: Any) -> Iterator[bytes]:
-    yield (",".join(SHORT) + "\r\n").encode()
-    for one in records:
-        row = io.StringIO()
-        csv.writer(row).writerow(map(_harmless, (one.raw_time, one.action, one.actor, one.ip, one.object, one.type)))
-        yield row.getvalue().encode()
-
-
-def _harmless(cell: str | None) -> str:
-    """Return a cell that no spreadsheet takes for a formula."""
-    text = cell or ""
-    return "'" + text if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
 
 
 def list_alerts(settings: Settings, format_: str) -> None:
@@ -125,14 +163,34 @@ def list_alerts(settings: Settings, format_: str) -> None:
     with opened(settings.db) as store:
         rows = [_alert_row(store, one) for one in alerts.listing(store, limit=1000, posted_only=False)]
         excepted = sum(one.findings for one in exceptions.listing(store, now(), include_ended=True))
-    if format_ == "jsonl":
-        lines(rows)
-        return
-    heads = ("alert", "level", "who", "last_event", "events", "points", "state", "decision", "titles")
-    shown = [row | {"last_event": row["last_event"][:19].replace("T", " ")} for row in rows]
-    _print(format_, heads, shown, "There are no alerts.")
-    if excepted:
+    _print_alerts(rows, format_)
+    if excepted and format_ != "jsonl":
         say(f"\nHidden by exceptions: {excepted:,} findings; `audit-bot exceptions list --all` says by which.")
+
+
+def _print_alerts(rows: list[dict[str, Any]], format_: str) -> None:
+    heads = ("alert", "level", "who", "last_event", "events", "points", "state", "decision", "titles")
+    shown = rows if format_ == "jsonl" else [row | {"last_event": _day_and_time(row["last_event"])} for row in rows]
+    _print(format_, heads, shown, "There are no alerts.")
+
+
+def _day_and_time(moment: str) -> str:
+    return moment[:19].replace("T", " ")
+
+
+def _rule_row(rule: Rule) -> dict[str, Any]:
+    return {
+        "rule": rule.id, "title": rule.title, "level": rule.level.name, "status": rule.status,
+        "file": f"{rule.file}:{rule.line}" if rule.file else None,
+    }  # fmt: skip
+
+
+def _print_exceptions(found: Exceptions, format_: str) -> None:
+    if found.revoked is not None and format_ != "jsonl":
+        say(f"Exception {found.revoked.id} has ended: {plain(found.revoked.condition)}\n")
+    rows = [exception_row(one, now()) for one in found.exceptions]
+    heads = ("id", "condition", "rule", "reason", "author", "expires", "findings", "events")
+    _print(format_, heads, rows, "There are no exceptions in force.")
 
 
 def _alert_row(store: Store, one: Alert) -> dict[str, Any]:
@@ -160,10 +218,14 @@ def explain(settings: Settings, what: str) -> None:
     if not number.isascii() or not number.isdigit() or len(number) > 18:
         raise ConfigError(f"{what!r} is neither an alert like A12 nor the id of an event.")
     with opened(settings.db) as store:
-        if what[:1] in "Aa":
-            _explain_alert(store, int(number))
-        else:
-            _explain_event(store, int(number), fact_settings(settings))
+        _explain(store, what.upper(), fact_settings(settings))
+
+
+def _explain(store: Store, what: str, facts: FactSettings) -> None:
+    if what.startswith("A"):
+        _explain_alert(store, int(what[1:]))
+    else:
+        _explain_event(store, int(what), facts)
 
 
 def _explain_alert(store: Store, number: int) -> None:
@@ -209,7 +271,10 @@ def _explain_event(store: Store, number: int, facts: FactSettings) -> None:
 def show_status(settings: Settings, format_: str) -> None:
     """Print the bot's own state."""
     with opened(settings.db) as store:
-        found = status(store, now())
+        _print_status(status(store, now()), format_)
+
+
+def _print_status(found: Status, format_: str) -> None:
     if format_ == "jsonl":
         lines([found.as_json()])
         return

@@ -49,7 +49,7 @@ def list_(
         found = exceptions.listing(store, moment, include_ended=everything)
         titles = {rule.id: rule.title for rule in rule_texts(store).values()}
     if format_ == "jsonl":
-        lines(_row(one, moment) for one in found)
+        lines(exception_row(one, moment) for one in found)
     else:
         shown = [_cells(one, moment, titles) for one in found]
         table(HEADS, shown, empty="There are no exceptions." if everything else "There are no exceptions in force.")
@@ -86,7 +86,7 @@ def add(
         moment = now()
         expires = moment + round(min(max(days, 0), 1000) * DAY)
         one = exceptions.add(
-            store, condition, reason=reason, author=author or _user(), now=moment, expires=expires, rule=rule
+            store, condition, reason=reason, author=author or user(), now=moment, expires=expires, rule=rule
         )
         would_have = coverage.preview(store, one, facts, moment)
     say(f"Exception {one.id} is in force until {iso(one.expires)}.")
@@ -101,7 +101,7 @@ def remove(number: Number, db: Db = None, rules: Rules = None) -> None:
     from bot.store import exceptions
 
     with opened(_settings(db, rules).db) as store:
-        one = exceptions.remove(store, number, _user(), now())
+        one = exceptions.remove(store, number, user(), now())
     say(f"Exception {one.id} has ended: {one.condition}")
 
 
@@ -144,7 +144,7 @@ def _settings(db: Path | None, rules: Path | None) -> Settings:
     return load((), AUDIT_BOT_DB=db, AUDIT_BOT_RULES=rules)
 
 
-def _user() -> str:
+def user() -> str:
     """Return the name of whoever runs the command; a container's user may have none."""
     try:
         return getpass.getuser()
@@ -152,7 +152,8 @@ def _user() -> str:
         return f"uid {os.getuid()}"
 
 
-def _row(one: TimedException, now: int) -> dict[str, Any]:
+def exception_row(one: TimedException, now: int) -> dict[str, Any]:
+    """Return an exception as machine output has it."""
     from bot.times import iso
 
     return {

@@ -1,0 +1,90 @@
+"""Hears what people ask and press: the command, pages, sharing, exporting; answers where each was asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import tzinfo
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from bot.slack.actions import Seen
+from bot.slack.answers import sorry_answer, waiting_answer
+from bot.slack.commands import EXPORT, NEXT, PREVIOUS, SHARE, STALE, Commands, Sheet
+from bot.slack.guard import Person
+from bot.slack.listings import REVOKE
+from bot.slack.replies import PATIENCE, ByUrl, Reply, patiently
+from bot.slack.sender import SlackSender, answer_by_url
+from bot.slack.text import typed
+
+Body = dict[str, Any]
+Work = Callable[[Body, Person | None], None]
+SHARED_ALREADY = "You shared that a moment ago."
+
+
+class Asking:
+    """The asking side of the Slack app. `patience` in seconds: what takes longer is announced."""
+
+    def __init__(
+        self, commands: Commands, sender: SlackSender, now: Callable[[], int], patience: float = PATIENCE
+    ) -> None:
+        self._commands, self._sender, self.patience = commands, sender, patience
+        self._shared = Seen(now)
+        self.buttons: Mapping[str, Work] = {
+            NEXT: self._turn, PREVIOUS: self._turn, SHARE: self._share, EXPORT: self._export, REVOKE: self._revoke,
+        }  # fmt: skip
+
+    def command(self, body: Body, person: Person | None) -> None:
+        """Answer what somebody typed after /audit."""
+        text = typed(str(body.get("text") or ""))
+        self.answer(ByUrl(str(body["response_url"])), str(body["user_id"]), text, person)
+
+    def answer(self, reply: Reply, who: str, text: str, person: Person | None) -> None:
+        """Answer a line of somebody, with a notice first where that takes long, and send the file that it asks for."""
+        with patiently(reply, waiting_answer(text), self.patience) as show:
+            said = self._commands.answer(who, text, zone_of(person))
+            show(said.message)
+        if said.file_of:
+            self._send_sheet(reply, who, said.file_of)
+
+    def _turn(self, body: Body, _: Person | None) -> None:
+        who, value = pressed(body)
+        answer_by_url(str(body["response_url"]), self._commands.turn(who, value), replace=True)
+
+    def _share(self, body: Body, _: Person | None) -> None:
+        who, value = pressed(body)
+        url = str(body["response_url"])
+        if self._shared.again(f"{who} {value}"):
+            return answer_by_url(url, sorry_answer(SHARED_ALREADY))
+        shown = self._commands.share(who, value)
+        return answer_by_url(url, shown or sorry_answer(STALE), public=shown is not None)
+
+    def _export(self, body: Body, _: Person | None) -> None:
+        who, value = pressed(body)
+        self._send_sheet(ByUrl(str(body["response_url"])), who, value)
+
+    def _send_sheet(self, reply: Reply, who: str, value: str) -> None:
+        sheet = self._commands.sheet(who, value)
+        if isinstance(sheet, Sheet):
+            self._sender.post_file(self._sender.conversation(who), sheet.name, sheet.content, sheet.words)
+        else:
+            reply.say(sheet)
+
+    def _revoke(self, body: Body, person: Person | None) -> None:
+        who, value = pressed(body)
+        said = self._commands.answer(who, f"exceptions revoke {value}", zone_of(person))
+        answer_by_url(str(body["response_url"]), said.message, replace=True)
+
+
+def pressed(body: Body) -> tuple[str, str]:
+    """Return who pressed something, and its value."""
+    action = body["actions"][0]
+    chosen = action.get("selected_option") or action
+    return str(body["user"]["id"]), str(chosen.get("value") or "")
+
+
+def zone_of(person: Person | None) -> tzinfo | None:
+    """Return the zone of somebody's Slack profile, None where there is none that is known here."""
+    try:
+        return ZoneInfo(person.tz) if person is not None and person.tz else None
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return None

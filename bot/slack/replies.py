@@ -1,0 +1,81 @@
+"""Where an answer goes: to a response URL, or to somebody's direct messages; a late one is announced."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from bot.errors import DeliveryError
+from bot.slack.blocks import Message
+from bot.slack.sender import Say, answer_by_url
+
+log = logging.getLogger(__name__)
+
+PATIENCE = 2.5  # seconds after which somebody hears that it takes longer
+
+
+class Reply(Protocol):
+    """One place for one answer."""
+
+    def say(self, shown: Message) -> None:
+        """Show the answer, in the place of what was shown before."""
+        ...
+
+
+class ByUrl:
+    """An answer through a response URL, for the asker alone; `replace`: in the place of the message clicked on."""
+
+    def __init__(self, url: str, *, replace: bool = False) -> None:
+        self._url, self._replace = url, replace
+
+    def say(self, shown: Message) -> None:
+        """Show the answer, in the place of what was shown before."""
+        answer_by_url(self._url, shown, replace=self._replace)
+        self._replace = True
+
+
+class Direct:
+    """An answer in direct messages: posted, then redrawn."""
+
+    def __init__(self, post: Say, user: str) -> None:
+        self._post, self._user = post, user
+        self._place: tuple[str, str] | None = None
+
+    def say(self, shown: Message) -> None:
+        """Show the answer, in the place of what was shown before. Raises DeliveryError."""
+        self._place = self._post(self._user, shown, self._place)
+
+
+@contextmanager
+def patiently(reply: Reply, notice: Message, patience: float = PATIENCE) -> Iterator[Callable[[Message], None]]:
+    """Lend what shows the answer; where it is not there in time, a notice comes first and gives way to it."""
+    lock = threading.Lock()
+    over = False
+
+    def announce() -> None:
+        with lock:  # whoever answers meanwhile waits, so that the notice never comes last
+            if over:
+                return
+            try:
+                reply.say(notice)
+            except DeliveryError as error:
+                log.warning("nobody could be told that an answer takes longer: %s", error)
+
+    def show(answer: Message) -> None:
+        nonlocal over
+        with lock:
+            over = True
+        reply.say(answer)
+
+    timer = threading.Timer(patience, announce)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield show
+    finally:
+        timer.cancel()
+        with lock:
+            over = True
