@@ -19,6 +19,7 @@ from bot.alert.outbox import Postman
 from bot.alert.pictures import Illustrator
 from bot.app import App, now, writing
 from bot.errors import AccessError, ApiError, DeliveryError, StoreError
+from bot.keeping import Keeping
 from bot.live_rules import LiveRules
 from bot.logs import configure_logs
 from bot.poll.client import Portal
@@ -41,7 +42,7 @@ log = logging.getLogger(__name__)
 
 STOP_SECONDS = 5.0  # for what is under way, of the 8 s that a supervisor waits
 LAST_SECOND = 7.0  # then the process ends whatever still runs: everything can be cut off anywhere
-OUTBOX_SECONDS, TICK_SECONDS, SOCKET_SECONDS, ROUND_SECONDS = 1.0, 5.0, 15.0, 30.0
+OUTBOX_SECONDS, TICK_SECONDS, SOCKET_SECONDS, ROUND_SECONDS, KEEPING_SECONDS = 1.0, 5.0, 15.0, 30.0, 600.0
 PICTURE_SECONDS, FOLLOW_SECONDS = 2.0, 10.0
 REFUSED_PAUSE = 10 * MINUTE  # a refused key is not tried more often
 DEAF_SECONDS = 120.0  # Slack's own library reconnects; after so long we do
@@ -76,9 +77,10 @@ class Service:
             self.fallback,
             (lambda: ping(heartbeat.get_secret_value())) if heartbeat else None,
         )
+        self._stopping = threading.Event()
+        self.keeping = Keeping(app.store, settings.backup_dir, settings.retention_days, self._stopping.is_set)
         self.schedule = Schedule(self._jobs())
         self.slack.poke = lambda: self.schedule.run_now("outbox")
-        self._stopping = threading.Event()
         self._rules = threading.Thread(target=LiveRules(app).watch, args=(self._stopping,), name="rules", daemon=True)
         self._heard, self._listens = time.monotonic(), 0
         self.watchdog = Watchdog(self._parts(), end_hard)
@@ -91,6 +93,7 @@ class Service:
             Job("follow", FOLLOW_SECONDS, self._on_disk(self.follow)),
             Job("watch", ROUND_SECONDS, self._on_disk(lambda: self.rounds.run_once(now()))),
             Job("pictures", PICTURE_SECONDS, self._on_disk(self.illustrate)),
+            Job("keeping", KEEPING_SECONDS, self._on_disk(self.keep)),
             Job("tick", TICK_SECONDS, lambda: None),
         ]
         return jobs + [Job("socket", SOCKET_SECONDS, self.listen)] * self.by_socket
@@ -160,6 +163,11 @@ class Service:
     def illustrate(self) -> None:
         """Put pictures into the threads of what was posted."""
         self.illustrator.run_once()
+
+    def keep(self) -> None:
+        """Do the housekeeping that is due; a copy that fails is told, and tried again."""
+        self.keeping.run_once(now())
+        self.pulse.backup_error = self.keeping.error
 
     def hears(self) -> bool:
         """Tell whether what people do in Slack reaches us, or did two minutes ago."""

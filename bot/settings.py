@@ -77,6 +77,14 @@ class Settings(BaseSettings):
             raise ValueError(f"{', '.join(wrong)} is no id of a user (U..., W...) or user group (S...)")
         return value
 
+    @field_validator("cortex_api_key", "slack_bot_token", "slack_app_token", "slack_signing_secret")
+    @classmethod
+    def _fits_a_header(cls, value: SecretStr | None) -> SecretStr | None:
+        """Else the HTTP library refuses it later, and names it in its error."""
+        if value is not None and not re.fullmatch(r"[!-~]+", value.get_secret_value()):
+            raise ValueError("holds blanks, control characters or letters beyond ASCII: copy it once more")
+        return value
+
     @field_validator("heartbeat_url", "fallback_webhook")
     @classmethod
     def _is_url(cls, value: SecretStr | None) -> SecretStr | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -26,6 +27,8 @@ from bot.times import DAY, MINUTE
 from tests.conftest import raw
 
 SECRET = "a-signing-secret"
+KEY = "planted-portal-key"
+PLANTED = (SECRET, TOKEN, KEY, "planted-hook", "planted-heartbeat")
 
 
 def wait_for(what: str, seen: Callable[[], object], seconds: float = 60) -> None:
@@ -46,12 +49,18 @@ def test_the_service_polls_alerts_answers_and_stops_when_told(tmp_path: Path) ->
     for hour in range(48):
         source.add(raw(clock() - 2 * DAY + hour * 60 * MINUTE))
     page, slack = fake_slack("", SECRET, clock)
-    with serve(cortex.app(source, clock, "key")) as portal, serve(page) as console, serve(_nothing) as spare:
+    with (
+        serve(cortex.app(source, clock, KEY)) as portal,
+        serve(page) as console,
+        serve(_nothing) as spare,
+    ):
         port = spare.port
         spare.stop()
         slack.requests.events_url = f"http://127.0.0.1:{port}/slack/events"
         environment = {
-            "PATH": os.environ["PATH"], "CORTEX_API_KEY": "key", "CORTEX_BASE_URL": portal.url, "PORT": str(port),
+            "PATH": os.environ["PATH"], "CORTEX_API_KEY": KEY, "CORTEX_BASE_URL": portal.url, "PORT": str(port),
+            "AUDIT_BOT_FALLBACK_WEBHOOK": console.url + "/planted-hook", "AUDIT_BOT_LOG": "json",
+            "AUDIT_BOT_HEARTBEAT_URL": console.url + "/planted-heartbeat",
             "SLACK_BOT_TOKEN": TOKEN, "SLACK_SIGNING_SECRET": SECRET, "SLACK_API_URL": console.url + "/api/",
             "AUDIT_BOT_CHANNEL": ALERTS, "AUDIT_BOT_ALLOWED": GROUP, "AUDIT_BOT_DB": str(tmp_path / "audit.db"),
             "AUDIT_BOT_POLL_SECONDS": "1",
@@ -65,7 +74,12 @@ def test_the_service_polls_alerts_answers_and_stops_when_told(tmp_path: Path) ->
                     source.add(raw(clock(), "DELETE", "eve@corp.example", object_=f"svc-{number}"))
                 wait_for("alert", lambda: len(slack.messages(ALERTS)) > 1)
                 assert "eve@corp.example" in str(slack.messages(ALERTS)[-1])
-                assert httpx.get(f"http://127.0.0.1:{port}/healthz", trust_env=False).status_code == 200
+                pages = {
+                    name: httpx.get(f"http://127.0.0.1:{port}/{name}", trust_env=False)
+                    for name in ("healthz", "readyz", "metrics")
+                }
+                assert {page.status_code for page in pages.values()} == {200}
+                assert "audit_bot_events 6" in pages["metrics"].text
                 began = time.monotonic()
                 process.send_signal(signal.SIGTERM)
                 assert process.wait(8) == 0
@@ -76,8 +90,12 @@ def test_the_service_polls_alerts_answers_and_stops_when_told(tmp_path: Path) ->
         text = log.read()
         log.close()
         assert "Traceback" not in text
-        assert SECRET not in text
-        assert TOKEN not in text
+        assert all(json.loads(line)["event"] for line in text.splitlines())
+        text += pages["metrics"].text
+        for path in tmp_path.glob("audit.db*"):
+            text += path.read_bytes().decode("latin-1")
+        for secret in PLANTED:
+            assert secret not in text
 
 
 async def _nothing(scope: object, receive: object, send: object) -> None:

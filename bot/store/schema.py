@@ -15,6 +15,7 @@ from sqlite_utils import Database
 from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]  # pysqlite3 where it is installed; the standard module is never mixed in
 
 from bot.errors import LockedError, StoreError
+from bot.store.copying import copy_whole
 from bot.store.views import AUDIT_LOG, HOUR_OF_EVENT
 
 APPLICATION_ID = 0x61756474  # "audt"; tells our files from other SQLite files
@@ -253,11 +254,28 @@ class Store:
             return
         with self.write():
             version = connection.execute("PRAGMA user_version").fetchone()[0]
+            if 0 < version < SCHEMA:
+                self._copy_before(version)
             for statements in MIGRATIONS[version:]:
                 for statement in statements:
                     connection.execute(statement)
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {SCHEMA}")
+
+    def _copy_before(self, version: int) -> None:
+        """Copy the file beside itself before it is migrated; one that an earlier try left is made anew."""
+        path = self.path.with_name(f"{self.path.name}.schema-{version}")
+        reader = _connect(self.path)
+        try:
+            _, found = copy_whole(reader, connect, path)
+        except OSError as error:
+            raise StoreError(
+                f"{path}: {error.strerror}. A copy is made there before the database is migrated."
+            ) from error
+        finally:
+            reader.close()
+        if found != "ok":
+            raise StoreError(f"{self.path} is damaged ({found}): restore a backup; it was not migrated.")
 
 
 def unusable(path: Path, error: DatabaseError) -> StoreError:

@@ -14,6 +14,7 @@ from bot.times import MINUTE, iso, say_duration
 LAG = 600.0  # seconds without a complete poll
 QUEUE = 5 * MINUTE  # in the outbox
 DISK = 200 << 20  # bytes
+NO_BAD_PASS = frozenset({"gap", "disk", "backup"})  # people are told of these, but what came is stored and posted
 
 
 @dataclass
@@ -25,6 +26,7 @@ class Pulse:
     polls: int = field(default=0, init=False)  # complete ones
     poll_error: str = field(default="", init=False)  # what the last one failed with
     canary_error: str = field(default="", init=False)
+    backup_error: str = field(default="", init=False)
 
     def __post_init__(self) -> None:
         self.polled = self.monotonic()
@@ -56,16 +58,14 @@ class Health:
             "outbox": self._queue(now),
             "disk": self._disk(),
             "canary": self.pulse.canary_error,
+            "backup": self.pulse.backup_error,
             "socket": "" if self.socket() else "The connection to Slack is down: no click or command comes through.",
         }
         return {key: text for key, text in found.items() if text}
 
     def good(self, wrong: dict[str, str]) -> bool:
-        """Tell whether the last pass was a good one: complete, everything posted, Slack heard, the canary alive.
-
-        A gap is announced, and tried again; it makes no pass bad.
-        """
-        return self.pulse.polls > 0 and not self.pulse.poll_error and not wrong.keys() - {"gap", "disk"}
+        """Tell whether the last pass was a good one: complete, everything posted, Slack heard, the canary alive."""
+        return self.pulse.polls > 0 and not self.pulse.poll_error and not wrong.keys() - NO_BAD_PASS
 
     def _lag(self, now: int) -> str:
         behind = self.pulse.monotonic() - self.pulse.polled
