@@ -93,9 +93,11 @@ def _delete(connection: Connection, table: str, ids: str) -> None:
         if child in ("sightings", table):
             connection.execute(f"UPDATE {child} SET {column} = NULL WHERE {mine}", (ids,))
             continue
-        inner = [str(row[0]) for row in connection.execute(f"SELECT id FROM {child} WHERE {mine}", (ids,))]
-        if inner:
-            _delete(connection, child, json.dumps([int(one) for one in inner]))
+        if _children(connection, child):
+            inner = [int(row[0]) for row in connection.execute(f"SELECT id FROM {child} WHERE {mine}", (ids,))]
+            _delete(connection, child, json.dumps(inner))
+        else:
+            connection.execute(f"DELETE FROM {child} WHERE {mine}", (ids,))
     connection.execute(f"DELETE FROM {table} WHERE id IN (SELECT value FROM json_each(?))", (ids,))
 
 
