@@ -85,9 +85,10 @@ def writing(settings: Settings, command: str) -> Iterator[App]:
 
     Raises LockedError, StoreError, RuleError, ConfigError.
     """
-    folder = rulebook.rules_folder(settings.rules)
-    if settings.strict_files:
-        rulebook.refuse_writable(folder)
+    if settings.strict_files or not settings.db.exists():  # else the last good set in it may do without the files
+        folder = rulebook.rules_folder(settings.rules)
+        if settings.strict_files:
+            rulebook.refuse_writable(folder)
     with opened(settings.db, create=True) as store, ingest_lock(settings.db, command):
         yield build(settings, store)
 

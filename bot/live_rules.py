@@ -7,7 +7,7 @@ import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from watchfiles import watch
+from watchfiles import Change, watch
 
 from bot import rulebook
 from bot.app import App, now
@@ -18,6 +18,7 @@ from bot.store import outbox
 log = logging.getLogger(__name__)
 
 DEBOUNCE_MS = 300  # an editor writes in several steps
+STEP_MS = 500  # how often to look whether the folder is still the same one
 SHOWN_PROBLEMS = 10
 
 
@@ -29,13 +30,38 @@ class LiveRules:
     _told: str = field(default="", init=False)  # the mistakes that were told last, so that they are told once
 
     def watch(self, stop: threading.Event) -> None:
-        """Reload after each change, until told to stop."""
-        folder = _existing(rulebook.rules_folder(self.app.settings.rules))
-        for _ in watch(folder, stop_event=stop, debounce=DEBOUNCE_MS, rust_timeout=500, raise_interrupt=False):
+        """Reload after each change, until told to stop; also where the folder goes, comes back or is replaced."""
+        while not stop.is_set():
             try:
-                self.reload()
-            except AuditBotError as error:
-                log.error("the rules could not be reloaded: %s", error)
+                self._watch_folder(stop)
+            except (AuditBotError, OSError):
+                self._try_reload()  # tells of the folder that is gone
+                stop.wait(STEP_MS / 1000)
+
+    def _watch_folder(self, stop: threading.Event) -> None:
+        """Reload at first, and after each change, until it is another folder that counts."""
+        place, fresh = self._folder(), True
+        seen = _identity(place)
+        for changes in watch(
+            place, watch_filter=None, stop_event=stop, debounce=DEBOUNCE_MS, rust_timeout=STEP_MS,
+            yield_on_timeout=True, raise_interrupt=False,
+        ):  # fmt: skip
+            if changes or fresh:  # at first, since an edit may have come before anybody watched
+                self._try_reload()
+            if (Change.deleted, str(place)) in changes or _identity(self._folder()) != seen:
+                return
+            fresh = False
+
+    def _folder(self) -> Path:
+        """Return the folder to watch: that of a single file, since editors replace files."""
+        path = rulebook.rules_folder(self.app.settings.rules)
+        return path if path.is_dir() else path.parent
+
+    def _try_reload(self) -> None:
+        try:
+            self.reload()
+        except Exception:  # a thread's boundary: whatever one edit raises, the next one has to be seen
+            log.exception("the rules could not be reloaded")
 
     def reload(self) -> None:
         """Read the files again; put them into force where they are good, else keep what is, and tell why."""
@@ -49,7 +75,6 @@ class LiveRules:
         self._told = ""
         before = self.app.book
         self.app.put_in_force(after)
-        rulebook.keep(self.app.store, after, now())
         record(self.app.store, before, after, self.app.facts, now())
 
     def _refuse(self, error: AuditBotError) -> None:
@@ -66,6 +91,6 @@ class LiveRules:
         log.warning("the edited rules are broken: %s", problems[0])
 
 
-def _existing(path: Path) -> Path:
-    """Return the folder to watch: that of a single file, since editors replace files."""
-    return path if path.is_dir() else path.parent
+def _identity(path: Path) -> tuple[int, int]:
+    known = path.stat()
+    return known.st_dev, known.st_ino

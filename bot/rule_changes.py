@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from bot.detect import facts
 from bot.detect.match import Burst, Evaluation
 from bot.detect.rules import CompiledRule, RuleSet
+from bot.errors import StoreError
 from bot.fields import FactSettings
 from bot.rulebook import SETTINGS_FILES, Rulebook, keep
 from bot.store import alerts, journal, outbox
@@ -84,10 +85,15 @@ def _counts(rule: CompiledRule, touched: set[str]) -> bool:
 
 
 def record(store: Store, before: Rulebook, after: Rulebook, settings: FactSettings, now: int) -> None:
-    """Keep rules that come into force, close what the removed ones had found, and tell the ops channel."""
+    """Keep rules that come into force, close what the removed ones had found, and tell the ops channel.
+
+    All at once, so that no edit comes into force for good without being told.
+    """
     changes = compare(before, after)
     if changes.nothing:
+        keep(store, after, now)
         return
+    body = announce(changes, after, store, settings, now)
     with store.write():
         keep(store, after, now)
         closed = alerts.close_removed(store, [rule.id for rule in changes.removed], now)
@@ -100,7 +106,7 @@ def record(store: Store, before: Rulebook, after: Rulebook, settings: FactSettin
             "digest": after.rules.digest,
         }
         journal.write(store, now, "bot", "rules", detail)
-    outbox.put(store, "ops", now, body=announce(changes, after, store, settings, now))
+        outbox.put(store, "ops", now, body=body)
 
 
 def announce(changes: Changes, after: Rulebook, store: Store, settings: FactSettings, now: int) -> str:
@@ -127,15 +133,21 @@ def effects(store: Store, settings: FactSettings, rules: list[CompiledRule], now
     lookback = max(rule.lookback for rule in rules)
     columns = facts.read(store, settings, "e.time >= ?", (now - 30 * DAY - lookback,))
     evaluation = Evaluation(columns)
-    lines = ["What they would have done:"]
-    for rule in rules[:SHOWN_RULES]:
-        month = evaluation.bursts(rule, now - 30 * DAY)
-        week = [burst for burst in month if burst.last >= now - 7 * DAY]
-        shadow = " (shadow)" if rule.rule.shadow else ""
-        lines.append(
-            f"- {rule.rule.title}{shadow}: {_count(week)} in 7 days; {_count(month)} in 30 days{_noisiest(month)}."
-        )
+    lines = ["What they would have done:", *(_effect(evaluation, rule, now) for rule in rules[:SHOWN_RULES])]
     return lines + ([f"and {len(rules) - SHOWN_RULES} more rules"] if len(rules) > SHOWN_RULES else [])
+
+
+def _effect(evaluation: Evaluation, rule: CompiledRule, now: int) -> str:
+    """Return a rule's line; one that raises must neither keep the others from it nor the service from its start."""
+    shadow = " (shadow)" if rule.rule.shadow else ""
+    try:
+        month = evaluation.bursts(rule, now - 30 * DAY)
+    except StoreError:
+        raise
+    except Exception as error:  # noqa: BLE001 -- as in Detector
+        return f"- {rule.rule.title}{shadow}: it cannot be evaluated ({type(error).__name__}: {error})."
+    week = [burst for burst in month if burst.last >= now - 7 * DAY]
+    return f"- {rule.rule.title}{shadow}: {_count(week)} in 7 days; {_count(month)} in 30 days{_noisiest(month)}."
 
 
 def _count(bursts: list[Burst]) -> str:

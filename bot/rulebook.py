@@ -15,7 +15,7 @@ from bot.detect.rule_files import gather
 from bot.detect.rules import CompiledRule, RuleSet
 from bot.detect.sensitive import parse_sensitive
 from bot.detect.sigma import load_rules
-from bot.errors import ConfigError, Problem, RuleError
+from bot.errors import AuditBotError, ConfigError, Problem, RuleError
 from bot.fields import SENSITIVE_TYPES
 from bot.store.alerts import remember_rules
 from bot.store.schema import Store
@@ -121,17 +121,18 @@ def last_good(store: Store) -> Rulebook | None:
     return None if text is None else check(json.loads(text))
 
 
-def in_force(store: Store, path: Path) -> tuple[Rulebook, RuleError | None]:
+def in_force(store: Store, path: Path) -> tuple[Rulebook, AuditBotError | None]:
     """Return the rules to run with: the files where they are good, else the last good set, and what is wrong.
 
-    Raises RuleError where the files are broken and there never was a good set.
+    Raises RuleError, ConfigError where the files are broken, or gone, and there never was a good set.
     """
     try:
         book = read_rulebook(path)
-    except RuleError as error:
+    except (RuleError, ConfigError) as error:
         before = last_good(store)
         if before is None:
             raise
-        store.set_meta("rules_state", f"the last good set is in force, the files are broken: {error.problems[0]}")
+        first = str(error).splitlines()[0]
+        store.set_meta("rules_state", f"the last good set is in force, the files are broken: {first}")
         return before, error
     return book, None

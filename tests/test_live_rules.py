@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from bot import app as app_module
-from bot.app import App, build
+from bot.app import App, build, writing
+from bot.detect.match import Evaluation
+from bot.errors import ConfigError
 from bot.live_rules import LiveRules
 from bot.rule_changes import compare
 from bot.rulebook import check
@@ -147,20 +152,78 @@ correlation: {type: event_count, rules: [base], group-by: [actor], timespan: 1h,
     assert [rule.rule.title for rule in changes.indirect] == ["Many"]
 
 
-def test_the_files_are_watched(app: App, folder: Path, store: Store) -> None:
-    """A good edit takes effect within 2 s."""
+@contextmanager
+def watching(app: App) -> Iterator[None]:
     stop = threading.Event()
     watcher = threading.Thread(target=LiveRules(app).watch, args=(stop,))
     watcher.start()
     try:
-        time.sleep(0.5)
-        (folder / "service.yml").write_text(RULE.format(n=2, type="SERVICE"))
-        written = time.monotonic()
-        while len(titles(app)) < 2 and time.monotonic() - written < 10:
-            time.sleep(0.02)
-        assert len(titles(app)) == 2
-        assert time.monotonic() - written < 2
+        time.sleep(0.2)
+        yield
     finally:
         stop.set()
         watcher.join(10)
     assert not watcher.is_alive()
+
+
+def seconds_until(app: App, wanted: list[str]) -> float:
+    began = time.monotonic()
+    while sorted(titles(app)) != wanted and time.monotonic() - began < 10:
+        time.sleep(0.02)
+    assert sorted(titles(app)) == wanted
+    return time.monotonic() - began
+
+
+def test_the_files_are_watched(app: App, folder: Path) -> None:
+    """A good edit takes effect within 2 s."""
+    with watching(app):
+        (folder / "service.yml").write_text(RULE.format(n=2, type="SERVICE"))
+        assert seconds_until(app, ["Deletion of a team", "Deletion of a team"]) < 2
+
+
+def test_a_folder_that_is_replaced_or_gone_for_a_while_is_watched_on(app: App, folder: Path, store: Store) -> None:
+    """A deployment moves a whole folder into place, or removes it and writes it anew."""
+    fresh = folder.with_name("fresh")
+    with watching(app):
+        fresh.mkdir()
+        (fresh / "team.yml").write_text(RULE.format(n=2, type="SERVICE").replace("a team", "a service"))
+        folder.rename(folder.with_name("old"))
+        fresh.rename(folder)
+        seconds_until(app, ["Deletion of a service"])
+        (folder / "team.yml").write_text(RULE.format(n=2, type="SERVICE").replace("a team", "a thing"))
+        seconds_until(app, ["Deletion of a thing"])
+        shutil.rmtree(folder)
+        began = time.monotonic()
+        while not any("There are no rules" in text for text in told(store)):
+            assert time.monotonic() - began < 10
+            time.sleep(0.02)
+        folder.mkdir()
+        (folder / "team.yml").write_text(RULE.format(n=1, type="TEAM"))
+        seconds_until(app, ["Deletion of a team"])
+
+
+def test_a_start_without_the_folder_runs_the_last_good_set(app: App, folder: Path, store: Store) -> None:
+    """As one with broken files does; where there never was a good set it is refused."""
+    folder.rename(folder.with_name("elsewhere"))
+    assert titles(build(app.settings, store)) == ["Deletion of a team"]
+    assert "There are no rules" in told(store)[0]
+    folder.with_name("elsewhere").rename(folder)
+    build(app.settings, store)
+    assert "broken" not in str(store.meta("rules_state"))
+    with pytest.raises(ConfigError), writing(load(AUDIT_BOT_RULES="no", AUDIT_BOT_DB=folder / "new.db"), "poll"):
+        pass
+    assert not (folder / "new.db").exists()
+
+
+def test_a_rule_that_raises_is_announced_all_the_same(
+    app: App, folder: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The back-test of an edit is a service; neither the edit nor the next start may fail for it."""
+
+    def bursts(*_: object) -> object:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(Evaluation, "bursts", bursts)
+    (folder / "team.yml").write_text(RULE.format(n=1, type="TEAM").replace("level: high", "level: low"))
+    LiveRules(app).reload()
+    assert "it cannot be evaluated (ZeroDivisionError: a bug)" in told(store)[0]
