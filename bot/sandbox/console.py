@@ -14,10 +14,10 @@ from starlette.routing import Route
 from bot.sandbox.elements import EntryError
 from bot.sandbox.errors import SlackError
 from bot.sandbox.slack_requests import Requests
-from bot.sandbox.slack_state import Json, Workspace
+from bot.sandbox.slack_state import SHORTCUTS, Json, Workspace
 
 PAGE = Path(__file__).parent / "page"
-SCRIPTS = ("elements.js", "modal.js", "console.js")
+SCRIPTS = ("elements.js", "modal.js", "home.js", "console.js")
 PAGE_FILES = {"/": ("console.html", "text/html"), "/console.css": ("console.css", "text/css")} | {
     f"/{name}": (name, "text/javascript") for name in SCRIPTS
 }
@@ -40,7 +40,7 @@ class Console:
     def routes(self) -> list[Route]:
         """Return where all of it is served."""
         doing = {"command": self.command, "click": self.click, "act": self.act, "submit": self.submit,
-                 "close": self.close}  # fmt: skip
+                 "close": self.close, "home": self.home, "shortcut": self.shortcut}  # fmt: skip
         return [
             *(Route(path, _file(name, kind)) for path, (name, kind) in PAGE_FILES.items()),
             Route("/avatar/{user}.svg", self.avatar),
@@ -93,6 +93,20 @@ class Console:
         given = await _json(request)
         return await self._tried(partial(self._slack.requests.close, str(given["user"]), str(given["view_id"])))
 
+    async def home(self, request: Request) -> Response:
+        """Let the viewer open the app's Home tab."""
+        given = await _json(request)
+        return await self._tried(partial(self._slack.requests.open_home, str(given["user"])))
+
+    async def shortcut(self, request: Request) -> Response:
+        """Let the viewer choose a shortcut: a message's where one is named."""
+        given = {name: str(value) for name, value in (await _json(request)).items()}
+        user, chosen = given["user"], given["callback_id"]
+        if "ts" in given:
+            place = (user, given["channel"], given["ts"], chosen)
+            return await self._tried(partial(self._slack.requests.message_shortcut, *place))
+        return await self._tried(partial(self._slack.requests.shortcut, user, chosen))
+
     async def avatar(self, request: Request) -> Response:
         """Return a user's picture: the initials on a colour of their own."""
         user = self._slack.users.get(request.path_params["user"])
@@ -116,6 +130,7 @@ def _seen_by(slack: ConsoleSlack, user: str) -> Json:
         "messages": {channel.id: slack.everything(channel.id)[-SHOWN:] for channel in channels},
         "ephemerals": slack.ephemerals(user),
         "modal": modal and {**modal.content, "id": modal.id, "errors": modal.errors},
+        "shortcuts": [{"id": id_, "name": name, "of": kind} for id_, name, kind in SHORTCUTS],
         "home": home and {**home.content, "id": home.id},
     }
 

@@ -24,6 +24,7 @@ from bot.sandbox.slack_state import (
     BOT_ID,
     BOT_USER,
     CHANNELS,
+    SITE,
     TEAM,
     TOKEN,
     USERS,
@@ -116,10 +117,7 @@ class _Served:
             self._slack.check("response_url", given)
         except SlackError as error:
             return PlainTextResponse(error.word, 404 if error.word.endswith("_url") else 400)
-        if given.get("response_type") == "in_channel":
-            self._slack.post(self._slack.channels[handle.channel], given)
-        else:
-            self._slack.whisper(handle.user, handle.channel, given)
+        self._slack.answer(handle, given)
         return PlainTextResponse("ok")
 
     def _call(self, method: str, given: Json, authorization: str) -> Json:
@@ -142,6 +140,7 @@ class _Served:
             "user": "audit-bot",
             "bot_id": BOT_ID,
             "app_id": APP,
+            "url": SITE,
         }
 
     def _post(self, given: Json) -> Json:
@@ -222,7 +221,7 @@ class _Served:
         email = {"email": found.email} if "users:read.email" in self._slack.scopes else {}
         return {
             "id": found.id, "team_id": found.team, "name": found.name.split()[0].lower(), "real_name": found.name,
-            "tz": "Europe/Berlin", "is_restricted": found.guest, "is_ultra_restricted": False, "is_bot": False,
+            "tz": found.tz, "is_restricted": found.guest, "is_ultra_restricted": False, "is_bot": False,
             "deleted": False, "profile": {
                 "real_name": found.name, "image_72": f"{self._slack.requests.url}/avatar/{found.id}.svg", **email,
             },

@@ -1,4 +1,4 @@
-"""Sends what Slack sends: signed slash commands, clicks and submissions, to the bot's /slack/events."""
+"""Sends what Slack sends, signed, to the bot's /slack/events: commands, clicks, shortcuts, submissions, events."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import http.client
 import itertools
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from bot.sandbox.elements import Entered, action, interactive
-from bot.sandbox.slack_state import APP, TEAM, Json, SlackError, Workspace
+from bot.sandbox.slack_state import APP, BOT_USER, TEAM, Json, SlackError, Workspace
 from bot.sandbox.slack_views import OpenView
 from bot.times import SECOND
 
@@ -95,6 +95,44 @@ class Requests:
         del payload["response_url"]
         return self._hand_in(payload)
 
+    def shortcut(self, user: str, callback_id: str) -> Answer:
+        """Let a user choose a shortcut of the app that belongs to no message."""
+        payload = {**self._who("shortcut", user), "callback_id": callback_id}
+        del payload["response_url"]
+        return self._hand_in(payload)
+
+    def message_shortcut(self, user: str, channel: str, ts: str, callback_id: str) -> Answer:
+        """Let a user choose a shortcut from the menu of a message that everybody there sees."""
+        place = self.workspace.channels[channel]
+        if not place.seen_by(user):
+            raise SlackError("channel_not_found", channel)
+        message = self.workspace.find(place, ts)
+        payload = {
+            **self._who("message_action", user, None, channel), "callback_id": callback_id, "message": message,
+            "message_ts": ts, "channel": {"id": channel, "name": place.name},
+        }  # fmt: skip
+        return self._hand_in(payload)
+
+    def open_home(self, user: str) -> Answer:
+        """Let a user open the app's Home tab."""
+        return self.event({"type": "app_home_opened", "user": user, "channel": user.replace("U", "D", 1),
+                           "tab": "home"}, self.workspace.users[user].team)  # fmt: skip
+
+    def invite(self, channel: str, user: str = BOT_USER) -> Answer:
+        """Let somebody, the bot unless told otherwise, become a member of a channel."""
+        if user == BOT_USER:
+            self.workspace.channels[channel] = replace(self.workspace.channels[channel], invited=True)
+        return self.event({"type": "member_joined_channel", "user": user, "channel": channel, "channel_type": "C",
+                           "team": TEAM})  # fmt: skip
+
+    def event(self, event: Mapping[str, Any], team: str = TEAM) -> Answer:
+        """Tell the app of something that happened."""
+        body = {
+            "type": "event_callback", "team_id": team, "api_app_id": APP, "token": "unused", "event": dict(event),
+            "event_id": f"Ev{next(self._count):08d}", "event_time": self.workspace.clock() // SECOND,
+        }  # fmt: skip
+        return self.send(json.dumps(body), kind="application/json")
+
     def submit(self, user: str, view_id: str, values: Mapping[str, Entered] | None = None) -> dict[str, str]:
         """Let a user submit a modal with what was entered by action id; return what is wrong by block id, if anything.
 
@@ -156,11 +194,14 @@ class Requests:
     def _hand_in(self, payload: Mapping[str, Any]) -> Answer:
         return self.send(urlencode({"payload": json.dumps(payload)}))
 
-    def send(self, body: str, *, at: int | None = None, signed: str | None = None) -> Answer:
+    def send(
+        self, body: str, *, at: int | None = None, signed: str | None = None,
+        kind: str = "application/x-www-form-urlencoded",
+    ) -> Answer:  # fmt: skip
         """Send one request, signed as of now unless told otherwise; status 0 means that nobody answered in time."""
         at = self.workspace.clock() // SECOND if at is None else at
         headers = {
-            "Content-Type": "application/x-www-form-urlencoded",
+            "Content-Type": kind,
             "X-Slack-Request-Timestamp": str(at),
             "X-Slack-Signature": signature(self.signing_secret, at, body) if signed is None else signed,
         }

@@ -17,6 +17,11 @@ TEAM, OTHER_TEAM, APP, BOT_ID, BOT_USER = "T0SANDBOX", "T0OTHER", "A0AUDITBOT", 
 TOKEN, APP_TOKEN = "xoxb-sandbox", "xapp-sandbox"  # they open nothing but this stand-in
 GROUP = "S0SECURITY"
 ALERTS, OPS, GENERAL, ARCHIVED = "C0ALERTS", "C0AUDITOPS", "C0GENERAL", "C0ARCHIVED"
+SITE = "https://sandbox.slack.test/"  # where the workspace would be on the web
+SHORTCUTS = (  # as manifest.yml has them: callback id, name, what it belongs to
+    ("audit_build", "Ask the audit log", "global"),
+    ("audit_lookup", "Look up in audit log", "message"),
+)
 RESPONSE_USES, RESPONSE_AGE = 5, 30 * MINUTE
 SCOPES = (
     "chat:write files:write commands channels:history groups:history im:write users:read users:read.email"
@@ -36,6 +41,7 @@ class User:
     note: str = ""
     team: str = TEAM
     guest: bool = False
+    tz: str = "Europe/Berlin"
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,7 @@ class Channel:
 
 USERS = (
     User("U0GRACE", "Grace Wanjiru", "grace.wanjiru@corp.example", "security team"),
-    User("U0DANIEL", "Daniel Cohen", "daniel.cohen@corp.example", "security team"),
+    User("U0DANIEL", "Daniel Cohen", "daniel.cohen@corp.example", "security team", tz="America/New_York"),
     User("U0ROBIN", "Robin Vance", "robin.vance@corp.example", "security team, new"),
     User("U0NADIA", "Nadia Karimi", "nadia.karimi@corp.example", "not allowed"),
     User("U0FATIMA", "Fatima Alzahra", "fatima.alzahra@corp.example", "works in the portal"),
@@ -93,7 +99,7 @@ class Handle:
     user: str
     channel: str
     made: int
-    ts: str | None = None
+    ts: str | None = None  # of the message it came from; of a command's, the last that came through it
     uses: int = 0
 
 
@@ -236,12 +242,34 @@ class Workspace:
                     return message
         raise SlackError("message_not_found", ts)
 
-    def whisper(self, user: str, channel: str, content: Mapping[str, Any], **more: Any) -> None:
-        """Show something to one user alone."""
-        shown = {"ts": self.new_ts(), "to": user, "channel": channel, "bot_id": BOT_ID, **_content(content), **more}
+    def whisper(self, user: str, channel: str, content: Mapping[str, Any], **more: Any) -> str:
+        """Show something to one user alone; return its ts."""
+        ts = self.new_ts()
+        shown = {"ts": ts, "to": user, "channel": channel, "bot_id": BOT_ID, **_content(content), **more}
         with self.lock:
             self._ephemerals.append(shown)
             self.revision += 1
+        return ts
+
+    def whispered(self, user: str, ts: str) -> Json | None:
+        """Return the stored message that only this user sees, None where there is none."""
+        with self.lock:
+            return next((found for found in self._ephemerals if (found["to"], found["ts"]) == (user, ts)), None)
+
+    def answer(self, handle: Handle, content: Mapping[str, Any]) -> None:
+        """Show what came to a response URL, in the place of what it stands for where that is asked."""
+        with self.lock:
+            if content.get("replace_original") and handle.ts:
+                place = self.channels[handle.channel]
+                old = self.whispered(handle.user, handle.ts) or self.find(place, handle.ts)
+                old.update({"blocks": [], "attachments": []} | _content(content))
+                self.revision += 1
+            elif content.get("response_type") == "in_channel":
+                ts = str(self.post(self.channels[handle.channel], content)["ts"])
+                handle.ts = handle.ts or ts
+            else:
+                ts = self.whisper(handle.user, handle.channel, content)
+                handle.ts = handle.ts or ts
 
     # -- response URLs
 

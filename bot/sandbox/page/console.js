@@ -167,7 +167,7 @@ function messageNode(message, replies) {
     message.edited ? el("span", { className: "edited" }, "(edited)") : null);
   const open = replies ? el("button", { type: "button", className: "replies", onclick: () => openThread(message.ts) }, `${replies} ${replies === 1 ? "reply" : "replies"} ›`) : null;
   const secret = message.to ? el("div", { className: "secret" }, "Only visible to you") : null;
-  const node = el("li", { className: message.to ? "message ephemeral" : "message" }, avatar(name, bot), el("div", { className: "content" }, secret, head, ...body(message), open));
+  const node = el("li", { className: message.to ? "message ephemeral" : "message" }, avatar(name, bot), el("div", { className: "content" }, secret, head, ...body(message), open), shortcutsOf(message));
   node.dataset.ts = message.ts;
   return node;
 }
@@ -211,6 +211,8 @@ function draw() {
   at("messages").classList.toggle("empty", shown.length === 0);
   drawThread(every);
   drawModal(data.modal);
+  drawShortcuts(data.shortcuts);
+  drawHome(data);
 }
 
 function drawChannels(data) {
@@ -219,7 +221,7 @@ function drawChannels(data) {
     const news = (data.messages[channel.id] || []).length - (view.seen[channel.id] || 0);
     waiting += Math.max(0, news);
     const badge = news > 0 ? el("span", { className: "badge", title: "new messages" }, String(news)) : null;
-    const here = channel.id === view.channel;
+    const here = channel.id === view.channel && !home.open;
     return el("li", {}, el("button", { type: "button", className: here ? "here" : "", ariaCurrent: here ? "page" : null, onclick: () => goTo(channel.id) },
       el("span", { ariaHidden: "true" }, channel.direct ? "@" : "#"), channel.name, badge));
   });
@@ -242,6 +244,7 @@ function drawThread(every) {
 }
 
 function goTo(channel) {
+  closeHome();
   Object.assign(view, { channel, thread: null });
   draw();
   at("messages").scrollTop = at("messages").scrollHeight;
