@@ -18,11 +18,12 @@ from bot.alert.routing import Routing
 from bot.fields import FactSettings
 from bot.model import Alert, Entity, Finding, Level, Rule
 from bot.sandbox.limits import refusal
-from bot.sandbox.slack_state import ALERTS
+from bot.sandbox.slack_state import ALERTS, GROUP
 from bot.slack.blocks import check_limits, payload
 from bot.slack.notice_message import LISTED, list_answer, notice_message
 from bot.store import alerts
 from bot.store.notices import Notice, NoticeView
+from bot.store.outbox import put
 from bot.times import MINUTE
 from tests.slack_lab import GRACE, NADIA, NOW, RULE, Lab, eventually, lab, words
 
@@ -142,3 +143,15 @@ def test_names_in_a_notice_never_act_and_every_limit_is_kept(
         assert refusal(body) is None
         assert "<" not in body["text"]
         assert "mrkdwn" not in json.dumps([body["blocks"], body.get("attachments")])
+
+
+def test_whom_a_reminder_calls_is_mentioned_and_nobody_else(bench: Lab) -> None:
+    """Only ids of the routing file become mentions; what a name says stays text."""
+    number, ts = bench.posted_alert(actor="<!channel> <@U0NADIA>")
+    put(bench.store, "reply", NOW, alert=number, body="about <!channel> <@U0NADIA>", mention=(GROUP, GRACE))
+    bench.deliver()
+    [reply] = bench.slack.messages(thread=ts)
+    elements = reply["blocks"][0]["elements"][0]["elements"]
+    assert [element["type"] for element in elements] == ["usergroup", "text", "user", "text", "text"]
+    assert elements[-1]["text"] == "about <!channel> <@U0NADIA>"
+    assert "<" not in reply["text"]

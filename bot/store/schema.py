@@ -131,7 +131,7 @@ TO_2: tuple[str, ...] = (
     # what was done because nobody acknowledged or resolved: `subject` is A12 or N3, `since` what the time counts from
     "CREATE TABLE steps (subject TEXT NOT NULL, step TEXT NOT NULL, since INTEGER NOT NULL, number INTEGER NOT NULL,"
     " at INTEGER NOT NULL, PRIMARY KEY (subject, step, since, number)) WITHOUT ROWID",
-    "CREATE INDEX alerts_waiting ON alerts (state) WHERE ts IS NOT NULL",
+    "CREATE INDEX alerts_waiting ON alerts (state, ts)",
     # a row about a notice, whom it mentions, and the state that its alert must still have when it is sent
     "ALTER TABLE outbox ADD COLUMN notice INTEGER REFERENCES notices",
     "ALTER TABLE outbox ADD COLUMN mention TEXT NOT NULL DEFAULT ''",
