@@ -12,6 +12,10 @@ _OVER = np.array([PLACE[name] for name in OVER_PEAK])
 _SPECIAL = {
     "pair_max": "types",
     "pair_mean": "types",
+    "slow_deletes_day": "deletes",
+    "slow_deletes_week": "deletes",
+    "slow_sensitive_day": "sensitive",
+    "slow_sensitive_week": "sensitive",
     "address_new": "address",
     "address_unheard": "address",
     "address_rare": "address",
@@ -42,6 +46,7 @@ def features(window: Window) -> Floats:
     special = (
         max(surprises),
         sum(surprises) / len(surprises),
+        *_slow(window),
         usual.new_place if window.new_address else 0.0,
         usual.unheard_place if window.unheard else 0.0,
         _rarity(window),
@@ -58,3 +63,29 @@ def _rarity(window: Window) -> float:
     if not window.places or not window.usual.windows:
         return 0.0
     return max(0.0, float(np.log((window.usual.windows + 2.0) / (min(window.places.values()) + 1.0))))
+
+
+def _slow(window: Window) -> tuple[float, ...]:
+    """Return how surprising the hours with deletes and with sensitive changes are among those of the day, the week."""
+    usual = window.usual
+    now = (bool(window.delete_times), bool(window.sensitive_times))
+    return tuple(
+        excess(done + 1, span.hours + 1, share) if here else 0.0
+        for here, share, place in zip(now, usual.slow, (1, 2), strict=True)
+        for span in (usual.day, usual.week)
+        for done in (span[place],)
+    )
+
+
+def excess(hits: float, tries: float, share: float) -> float:
+    """Return the root of twice the exponent of Chernoff's bound on so many hits or more, 0 where they are expected.
+
+    It grows as standard deviations do, and stays right where a normal approximation is not (Hoeffding, 1963).
+    """
+    part = hits / tries
+    if part <= share:
+        return 0.0
+    exponent = hits * np.log(part / share)
+    if part < 1:
+        exponent += (tries - hits) * np.log((1 - part) / (1 - share))
+    return float(np.sqrt(2 * max(float(exponent), 0.0)))

@@ -145,7 +145,6 @@ class Forest:
     groups: tuple[str, ...]
     trees: Trees
     tails: Tails
-    group_tails: Tails
     usual: Floats  # median of each column
     tree_scale: Scale
     tail_scale: Scale
@@ -156,7 +155,7 @@ class Forest:
         if not len(rows):
             return np.zeros(0)
         rows = rows[:, self.columns]
-        tails = _sum_tails(self.group_tails, _by_group(self.tails.surprise(rows), self.columns, self.groups))
+        tails = _sum(_by_group(self.tails.surprise(rows), self.columns, self.groups))
         return (self.tree_scale.put(self.trees.score(rows)) + self.tail_scale.put(tails)) / 2
 
     def explain(self, row: Floats) -> tuple[tuple[str, float], ...]:
@@ -180,8 +179,8 @@ def _by_group(surprise: Floats, columns: Ints, groups: Sequence[str]) -> Floats:
     return np.stack([surprise[:, names == group].max(axis=1) for group in groups], axis=1)
 
 
-def _sum_tails(tails: Tails, by_group: Floats) -> Floats:
-    total: Floats = (tails.surprise(by_group) ** SHARPEN).sum(axis=1)
+def _sum(by_group: Floats) -> Floats:
+    total: Floats = (by_group**SHARPEN).sum(axis=1)
     return total
 
 
@@ -202,15 +201,13 @@ def fit(rows: Floats, groups: Sequence[str] = GROUPS) -> Forest | Refusal:
     present = tuple(group for group in GROUPS if group in _group_names(columns))
     tails, trees = Tails.of(rows), _grow(rows)
     by_group = _by_group(tails.surprise(rows), columns, present)
-    group_tails = Tails.of(by_group)
     return Forest(
         columns=columns,
         groups=present,
         trees=trees,
         tails=tails,
-        group_tails=group_tails,
         usual=np.median(rows, axis=0),
         tree_scale=Scale.of(trees.score(rows)),
-        tail_scale=Scale.of(_sum_tails(group_tails, by_group)),
+        tail_scale=Scale.of(_sum(by_group)),
         rows=len(rows),
     )

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from bot.times import DAY, HOUR, WEEK
+from bot.detect.trail import Span, Trail
+from bot.times import DAY, HOUR
 
 Floats = NDArray[np.float64]
 
@@ -20,10 +21,12 @@ COUNTS = {
     "delete_minutes": "deletes",
     "deletes_week": "deletes",
     "delete_hours_day": "deletes",
+    "delete_hours_week": "deletes",
     "foreign_deletes": "deletes",
     "sensitive": "sensitive",
     "sensitive_minutes": "sensitive",
     "sensitive_hours_day": "sensitive",
+    "sensitive_hours_week": "sensitive",
     "new_objects": "objects",
     "cold_objects": "objects",
     "more_addresses": "address",
@@ -34,6 +37,7 @@ PLACE = {name: place for place, name in enumerate(COUNTS)}
 SHARES = {"delete_share": "deletes", "sensitive_share": "sensitive", "new_share": "objects", "cold_share": "objects"}
 _SHARE_PRIOR = np.array([0.05, 0.2, 0.5, 0.3])  # a class's own, until its windows say otherwise
 
+BUSY = 10.0  # windows after which an actor teaches its class less and less: a class is its members, not its busiest
 PRIOR = 8.0  # an actor's class weighs as much as so many windows of its own
 MEMORY = 150.0  # windows after which means and spreads begin to fade
 HALVE = 1000.0  # windows at which the counts of a profile are halved, so that old habits fade
@@ -112,22 +116,10 @@ class Profile:
     judged: float = 0.0  # windows in which a place could be new: not the owner's first, not the log's first weeks
     new_places: float = 0.0  # of those, windows with a place never seen for the owner
     unheard_places: float = 0.0  # of those, windows with a place never seen for anybody
+    firsts: float = 0.0  # of a class: members' first windows
+    unheard_firsts: float = 0.0  # of those, windows with a place never seen for anybody
     last: int = 0  # begin of the latest window
-    trail: dict[int, tuple[int, int]] = field(default_factory=dict)  # deletes and sensitive changes by hour, a week
-
-    def remember(self, hour: int, deletes: int, sensitive: int) -> None:
-        """Keep what idle times and trailing sums need of a window, whether learnt from or not."""
-        self.last = max(self.last, hour)
-        if deletes or sensitive:
-            self.trail[hour] = (deletes, sensitive)
-        for old in [old for old in self.trail if old < hour - WEEK]:
-            del self.trail[old]
-
-    def trailing(self, hour: int) -> tuple[int, int, int]:
-        """Return the deletes of the week, and the hours of the day with deletes and with sensitive changes, so far."""
-        week = [(past, *counts) for past, counts in self.trail.items() if hour - WEEK < past < hour]
-        day = [item for item in week if item[0] > hour - DAY]
-        return sum(item[1] for item in week), sum(item[1] > 0 for item in day), sum(item[2] > 0 for item in day)
+    trail: Trail = field(default_factory=Trail)
 
     def fade(self) -> None:
         """Halve the counts once there are many."""
@@ -156,10 +148,10 @@ class Usual:
     newness: float  # 1 for an actor's first window, less with every other
     idle_days: float
     new_place: float  # surprise of a place never seen for the actor
-    unheard_place: float  # surprise of a place never seen for anybody
-    deletes_week: int
-    delete_hours: int
-    sensitive_hours: int
+    unheard_place: float  # surprise of a place never seen for anybody; of a newcomer's, among newcomers
+    day: Span  # up to this hour
+    week: Span
+    slow: Floats  # shares of the active hours before this week: with deletes, with sensitive changes
 
 
 def usual_of(own: Profile, cls: Profile, hour: int) -> Usual:
@@ -169,7 +161,7 @@ def usual_of(own: Profile, cls: Profile, hour: int) -> Usual:
     mean, var = own.meter.shrunk(class_mean, class_var)
     young = PRIOR / (own.windows + PRIOR)
     class_shares = (cls.shares + PRIOR * _SHARE_PRIOR) / (cls.windows + PRIOR)
-    deletes_week, delete_hours, sensitive_hours = own.trailing(hour)
+    class_slow = (cls.trail.before[1:] + PRIOR * _SHARE_PRIOR[:2]) / (cls.trail.before[0] + PRIOR)
     return Usual(
         windows=own.windows,
         mean=mean,
@@ -183,10 +175,10 @@ def usual_of(own: Profile, cls: Profile, hour: int) -> Usual:
         new_place=_rate_surprise(own.new_places, own.judged, cls.new_places, cls.judged) if own.windows else 0.0,
         unheard_place=_rate_surprise(own.unheard_places, own.judged, cls.unheard_places, cls.judged)
         if own.windows
-        else 0.0,
-        deletes_week=deletes_week,
-        delete_hours=delete_hours,
-        sensitive_hours=sensitive_hours,
+        else _rate_surprise(0.0, 0.0, cls.unheard_firsts, cls.firsts),
+        day=own.trail.day(hour),
+        week=own.trail.up_to(hour),
+        slow=(own.trail.before[1:] + PRIOR * class_slow) / (own.trail.before[0] + PRIOR),
     )
 
 

@@ -18,14 +18,22 @@ _NOUNS = {
     "delete_minutes": "minutes with deletes",
     "deletes_week": "deletes within 7 days",
     "delete_hours_day": "hours of 24 with deletes",
+    "delete_hours_week": "hours of 7 days with deletes",
     "foreign_deletes": "deletes of things that others made",
     "sensitive": "changes of sensitive types",
     "sensitive_minutes": "minutes with changes of sensitive types",
     "sensitive_hours_day": "hours of 24 with changes of sensitive types",
+    "sensitive_hours_week": "hours of 7 days with changes of sensitive types",
     "new_objects": "things new to this actor",
     "cold_objects": "things that nobody touched for a month",
 }
-_WHOLE_SPANS = ("deletes_week", "delete_hours_day", "sensitive_hours_day")
+_WHOLE_SPANS = (
+    "deletes_week",
+    "delete_hours_day",
+    "delete_hours_week",
+    "sensitive_hours_day",
+    "sensitive_hours_week",
+)
 
 
 def say(window: Window, group: str) -> str:

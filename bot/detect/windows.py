@@ -9,13 +9,12 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from bot.detect.profiles import Counter, Floats, Profile, Usual, is_weekend, pair_surprise, usual_of
+from bot.detect.profiles import BUSY, Counter, Floats, Profile, Usual, is_weekend, pair_surprise, usual_of
 from bot.times import DAY, HOUR, MINUTE, WEEK
 
 EntityKind = Literal["actor", "ip"]
 
 MAX_KNOWN = 300_000  # objects, and places, remembered for the whole workspace
-BUSY = 10.0  # windows after which an actor teaches its class less and less: a class is its members, not its busiest
 EVERYTHING_NEW = 4 * WEEK  # from the log's first event: what is new then was only never looked at
 COLD = 30 * DAY  # an object that nobody touched for so long is cold
 QUARANTINE = DAY  # so long people have to say that an alert was right, before its window is learnt from
@@ -78,12 +77,14 @@ class Window:
             len(self.minutes),
             deletes,
             _minutes(self.delete_times),
-            usual.deletes_week + deletes,
-            usual.delete_hours + (deletes > 0),
+            usual.week.deletes + deletes if deletes else 0,  # an hour without is not strange for those before
+            usual.day.with_deletes + 1 if deletes else 0,
+            usual.week.with_deletes + 1 if deletes else 0,
             len(self.foreign_deletes),
             sensitive,
             _minutes(self.sensitive_times),
-            usual.sensitive_hours + (sensitive > 0),
+            usual.day.with_sensitive + 1 if sensitive else 0,
+            usual.week.with_sensitive + 1 if sensitive else 0,
             len(self.new_objects),
             len(self.cold_objects),
             max(len(self.addresses) - 1, 0),
@@ -144,7 +145,7 @@ class Windows:
         for key in sorted(key for key in self.open if key.hour < hour):
             window = self.open.pop(key)
             self.closed.append(window)
-            self._profile(key).remember(key.hour, len(window.delete_times), len(window.sensitive_times))
+            self._remember(window)
             if key in self.alerted:
                 self.waiting.append(window)
             elif key not in self.excluded:
@@ -153,6 +154,20 @@ class Windows:
             self._release(self.waiting.popleft())
         for key in [key for key in self.recent if key.hour < hour - LATE and key not in self.open]:
             del self.recent[key]
+
+    def tell(self, key: WindowKey) -> None:
+        """Note that people are told of a window: it teaches nothing while they may say what it was."""
+        self.alerted.add(key)
+        profile = self._profile(key)
+        profile.trail.told = max(profile.trail.told, key.hour)
+
+    def _remember(self, window: Window) -> None:
+        """Keep what idle times and trailing sums need of a window, whether learnt from or not."""
+        profile, key = self._profile(window.key), window.key
+        profile.last = max(profile.last, key.hour)
+        if key not in self.excluded:
+            profile.trail.remember(key.hour, len(window.delete_times), len(window.sensitive_times))
+        self.classes[window.cls].trail.learn(profile.trail.age(key.hour) * BUSY / (BUSY + profile.windows))
 
     def _release(self, window: Window) -> None:
         self.alerted.discard(window.key)
@@ -171,8 +186,8 @@ class Windows:
 
     def _begin(self, key: WindowKey, event: Seen) -> Window:
         cls = "address" if event.actor is None else event.kind
-        own = self.profiles.get(key[:2]) or Profile()
-        usual = usual_of(own, self.classes.setdefault(cls, Profile()), key.hour)
+        own, peers = self.profiles.get(key[:2]) or Profile(), self.classes.setdefault(cls, Profile())
+        usual = usual_of(own, peers, key.hour)
         window = self.recent[key] = Window(key, cls, usual, event.time, event.time)
         return window
 
@@ -234,9 +249,10 @@ class Windows:
         window.folded = x
         if old is None:
             weight = BUSY / (BUSY + own.windows)
-            judged = own.windows > 0 and window.key.hour >= (self.began or 0) + EVERYTHING_NEW
+            settled = window.key.hour >= (self.began or 0) + EVERYTHING_NEW
+            judged, newcomer = own.windows > 0 and settled, own.windows == 0 and settled
             _learn(own, window, x, 1.0, judged)
-            _learn(cls, window, x, weight, judged)
+            _learn(cls, window, x, weight, judged, newcomer)
         else:
             own.meter.replace(old, x)
         for place in window.places:
@@ -259,7 +275,7 @@ def _key(event: Seen, hour: int) -> WindowKey | None:
     return None if event.ip is None else WindowKey("ip", event.ip, hour)
 
 
-def _learn(profile: Profile, window: Window, x: Floats, weight: float, judged: bool) -> None:
+def _learn(profile: Profile, window: Window, x: Floats, weight: float, judged: bool, newcomer: bool = False) -> None:
     parts, wholes = window.parts()
     profile.meter.add(x, weight)
     profile.windows += weight
@@ -268,6 +284,9 @@ def _learn(profile: Profile, window: Window, x: Floats, weight: float, judged: b
     profile.shares = profile.shares + weight * parts / wholes
     for pair in window.pairs:
         profile.pairs.touch(pair, weight)
+    if newcomer:
+        profile.firsts += 1
+        profile.unheard_firsts += window.unheard
     if judged:
         profile.judged += weight
         profile.new_places += weight * (window.new_address is not None)
