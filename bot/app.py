@@ -43,8 +43,12 @@ class App:
         """Let the next pass run by these rules, and facts and forest by their settings."""
         if book.sensitive != self.book.sensitive:
             self.facts = self.settings.fact_settings(book.sensitive)
-        if book.forest != self.book.forest or book.sensitive != self.book.sensitive:
-            self.pipeline.use(self.facts, ForestWatch(self.store, self.facts, book.forest))
+        if (book.forest, book.sensitive, book.routing.post_from) != (
+            self.book.forest,
+            self.book.sensitive,
+            self.book.routing.post_from,
+        ):
+            self.pipeline.use(self.facts, ForestWatch(self.store, self.facts, book.forest, book.routing.post_from))
         self.book = book
 
     @property
@@ -115,5 +119,5 @@ def build(settings: Settings, store: Store) -> App:
     else:
         rulebook.keep(store, book, now())
     app = App(settings, store, book, facts, Pipeline(store, facts, lambda: app.book, now))
-    app.pipeline.forest = ForestWatch(store, facts, book.forest)
+    app.pipeline.forest = ForestWatch(store, facts, book.forest, book.routing.post_from)
     return app

@@ -107,7 +107,9 @@ def replay(settings: Settings, file: Path, begin: str, format_: str) -> None:
     ):
         facts, printer = settings.fact_settings(book.sensitive), Printer(store)
         clock = lambda: printer.now  # noqa: E731 -- the event clock, moved by the loop below
-        pipeline = Pipeline(store, facts, lambda: book, clock, ForestWatch(store, facts, book.forest))
+        pipeline = Pipeline(
+            store, facts, lambda: book, clock, ForestWatch(store, facts, book.forest, book.routing.post_from)
+        )
         postman = Postman(store, printer, Channels("replay", "replay"), lambda: book.routing, clock)
         done = Report()
         for at, batch in steps(records, start):

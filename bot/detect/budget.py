@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from bot.detect.profiles import Floats
-from bot.detect.windows import WindowKey
+from bot.detect.windows import EntityKind, WindowKey
 from bot.times import HOUR
+
+
+class Episode(NamedTuple):
+    """What posted rules told people of somebody. Times in microseconds."""
+
+    kind: EntityKind
+    entity: str
+    first: int
+    last: int
+
+
+Spoken = Callable[[int], Iterable[Episode]]  # the episodes of posted rules since a time
+
+
+def free(keys: Collection[WindowKey], episodes: Iterable[Episode]) -> set[WindowKey]:
+    """Return the windows that would join an episode of which a posted rule tells: they cost no alarm more."""
+    hours = {
+        WindowKey(one.kind, one.entity, hour)
+        for one in episodes
+        for hour in range((one.first - HOUR) // HOUR * HOUR, one.last + HOUR + 1, HOUR)
+    }
+    return hours.intersection(keys)
 
 
 def threshold(keys: Sequence[WindowKey], scores: Floats, alarms: int) -> float:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
+from bot.detect.budget import Episode
 from bot.detect.forest_config import ForestConfig
 from bot.detect.watcher import Strange, Watcher
 from bot.detect.windows import EntityKind, Seen, WindowKey
 from bot.fields import FactSettings
 from bot.model import FOREST, Finding
-from bot.store import alerts
+from bot.store import alerts, spoken
 from bot.store.events import Added
 from bot.store.schema import Store
 from bot.store.views import FACT_SQL
-from bot.times import HOUR, WEEK
+from bot.times import HOUR
 
 TITLE = {"actor": "Unusual hour of an actor", "ip": "Unusual hour of an address"}
 _ENTITY = {
@@ -30,6 +32,7 @@ class ForestWatch:
     store: Store
     facts: FactSettings
     config: ForestConfig = field(default_factory=ForestConfig)
+    post_from: int = 30  # points, as in rules/routing.yml
     _watcher: Watcher | None = field(default=None, init=False)
 
     def reset(self) -> None:
@@ -42,14 +45,31 @@ class ForestWatch:
         self._watcher = watcher
         strange = watcher.observe(list(self._seen("e.id > ?", added.after, "e.id")), now)
         self.store.set_meta("forest", watcher.state())
+        self.store.set_meta("forest_seen", str(self.store.value("SELECT max(id) FROM events")))
         return [finding for one in strange for finding in self._finding(one, now)]
 
     def _warmed(self, added: Added, now: int) -> Watcher:
-        recent = alerts.findings(self.store, "rule = ? AND last > ? AND state = 'open'", (FOREST, now - WEEK))
-        alerted = [_key(one) for one in recent]
-        watcher = Watcher(self.config)
-        watcher.warm(self._seen("e.id <= ?", added.after, "e.time, e.id"), now, alerted)
+        """Build the watcher from the store: what was there at first in order of time, what came since as it came."""
+        told = [_key(one) for one in alerts.findings(self.store, "rule = ? AND state = 'open'", (FOREST,))]
+        watcher = Watcher(self.config, spoken=self._spoken)
+        base = self._base(added.after)
+        first = self._seen("e.id <= ?", base, "e.time, e.id")
+        then = self._seen(f"e.id > ? AND e.id <= {int(added.after)}", base, "e.id")
+        watcher.warm(chain(first, then), now, told)
         return watcher
+
+    def _base(self, after: int) -> int:
+        """Return up to which event all is read in order of time: what is imported comes in any order."""
+        base, seen = (int(self.store.meta(name) or -1) for name in ("forest_base", "forest_seen"))
+        if seen != after or base < 0:
+            base = after
+            self.store.set_meta("forest_base", str(base))
+        return base
+
+    def _spoken(self, since: int) -> list[Episode]:
+        """Return what posted rules told of actors and addresses."""
+        said = spoken.by_rules(self.store, since, self.post_from)
+        return [Episode("actor" if kind == "actor" else "ip", name, first, last) for kind, name, first, last in said]
 
     def _seen(self, where: str, parameter: int, order: str) -> Iterator[Seen]:
         """Yield the events that satisfy an SQL condition as the forest sees them."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bot.detect.budget import threshold
+from bot.detect.budget import Spoken, free, threshold
 from bot.detect.features import NAMES, features
 from bot.detect.forest import Forest, Refusal, fit
 from bot.detect.forest_config import ForestConfig
@@ -19,6 +19,7 @@ from bot.times import HOUR, WEEK, iso
 
 LEARN = 2 * WEEK  # before that, rules only
 TRAIL = 8  # weeks that set the threshold
+SPAN = 26 * WEEK  # in which these weeks lie, as weeks without any window do not count
 HISTORY = 60 * WEEK  # windows older than that are forgotten
 MOST_ROWS = 20_000  # the latest windows to fit on: more teach nothing more
 REASONS = 3
@@ -54,17 +55,22 @@ class _Fitted:
 class Watcher:
     """Scores every window again as it grows; fits the forest again in every week of the log."""
 
-    def __init__(self, config: ForestConfig, excluded: Iterable[WindowKey] = ()) -> None:
+    def __init__(
+        self, config: ForestConfig, excluded: Iterable[WindowKey] = (), spoken: Spoken = lambda since: ()
+    ) -> None:
         self.config = config
         self.windows = Windows(excluded)
         self.history: dict[WindowKey, Floats] = {}  # features of closed windows
-        self.free: set[WindowKey] = set()  # a posted rule said it already: costs no alarm
+        self.told: set[WindowKey] = set()  # windows of which people were told: nothing to fit on
+        self.spoken = spoken  # what posted rules told: costs no alarm more
         self.fitted: _Fitted | Refusal = Refusal("waiting for the first events")
-        self.refit_at = 0  # by the log's own clock, so that a restart fits what was fitted before
+        self.due = False  # another week began
+        self.until, self.refit_at = 0, 0  # that week, by the log's own clock: a restart fits what was fitted before
 
     def warm(self, events: Iterable[Seen], now: int, alerted: Iterable[WindowKey] = ()) -> None:
         """Rebuild the state from all stored events in order of time, and fit. `alerted` were reported at the time."""
-        self.windows.alerted.update(alerted)
+        self.told.update(alerted)
+        self.windows.alerted.update(self.told)
         for event in events:
             self._add(event, now)
         self._refit(now)
@@ -86,7 +92,7 @@ class Watcher:
 
         What the profile already learnt of it goes when the watcher is built anew with it in `excluded`.
         """
-        self.windows.excluded.add(WindowKey(kind, entity, hour))
+        self.windows.exclude(WindowKey(kind, entity, hour))
 
     def state(self) -> str:
         """Return one sentence on whether the forest watches, and by what."""
@@ -99,6 +105,7 @@ class Watcher:
         if event.time > now + HOUR:
             return None  # a date in the future would close every window until then
         window = self.windows.observe(event)
+        self._turn_week()
         for closed in self.windows.take_closed():
             self.history[closed.key] = features(closed)
         return window
@@ -109,8 +116,23 @@ class Watcher:
         for window, row, score in zip(windows, rows, fitted.forest.score(rows), strict=True):
             if score > fitted.alarm and window.key not in self.windows.excluded:
                 self.windows.alerted.add(window.key)
+                self.told.add(window.key)
                 found.append(_describe(window, row, float(score), fitted))
         return sorted(found, key=lambda strange: (strange.hour, strange.entity))
+
+    def _turn_week(self) -> None:
+        """When the log's clock passes into another week: forget what is too old, and let the forest be fitted anew."""
+        began = self.windows.began
+        if began is None or self.windows.hour < self.refit_at:
+            return
+        self.until = max(began + LEARN, self.windows.hour - (self.windows.hour - began) % WEEK)
+        self.refit_at = self.until + WEEK
+        oldest = self.until - HISTORY
+        for key in [key for key in self.history if key.hour < oldest]:
+            del self.history[key]
+        self.told = {key for key in self.told if key.hour >= oldest}
+        self.windows.forget(oldest)
+        self.due = True
 
     def _refit(self, now: int) -> None:
         began = self.windows.began
@@ -119,30 +141,28 @@ class Watcher:
         ready = began + LEARN
         if now < ready:
             self.fitted = Refusal(f"learning until {iso(ready)[:10]}")
-        elif self.windows.hour >= self.refit_at:
-            until = max(ready, self.windows.hour - (self.windows.hour - began) % WEEK)
-            self.refit_at = until + WEEK
-            for key in [key for key in self.history if key.hour < until - HISTORY]:
-                del self.history[key]
-            self.windows.forget(until - HISTORY)
+        elif self.due:
+            self.due = False
             rows = self.history.items()
-            good = {key: row for key, row in rows if key.hour < until and key not in self.windows.excluded}
-            self.fitted = fit_budget(good, self.free, began, self.config)
+            good = {key: row for key, row in rows if key.hour < self.until and key not in self.windows.excluded}
+            episodes = self.spoken(self.until - SPAN)
+            self.fitted = fit_budget(good, self.told, free(good, episodes), began, self.config)
 
 
 def fit_budget(
-    rows: dict[WindowKey, Floats], free: set[WindowKey], began: int, config: ForestConfig
+    rows: dict[WindowKey, Floats], told: set[WindowKey], said: set[WindowKey], began: int, config: ForestConfig
 ) -> _Fitted | Refusal:
     """Fit on older windows, and set the threshold on those of the latest weeks, which the forest has not seen.
 
-    Weeks without any window do not count. The log's very first windows teach nothing: everything was new then.
+    Weeks without any window do not count. The log's very first windows teach nothing, because everything was new then,
+    nor do those that people were `told` of. What posted rules `said` costs no alarm.
     """
     weeks = sorted({(key.hour - began) // WEEK for key in rows})
     trail = max(1, min(TRAIL, len(weeks) // 2))
     since = began + weeks[-trail] * WEEK if weeks else began
     burn = began + min(EVERYTHING_NEW, (since - began) // 4)
-    learn = [row for key, row in rows.items() if burn <= key.hour < since][-MOST_ROWS:]
-    recent = {key: row for key, row in rows.items() if key.hour >= since and key not in free}
+    learn = [row for key, row in rows.items() if burn <= key.hour < since and key not in told][-MOST_ROWS:]
+    recent = {key: row for key, row in rows.items() if key.hour >= since and key not in said}
     forest = fit(np.array(learn).reshape(-1, len(NAMES)), config.groups)
     if isinstance(forest, Refusal):
         return forest

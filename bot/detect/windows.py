@@ -155,16 +155,12 @@ class Windows:
         for key in [key for key in self.recent if key.hour < hour - LATE and key not in self.open]:
             del self.recent[key]
 
-    def tell(self, key: WindowKey) -> None:
-        """Note that people are told of a window: it teaches nothing while they may say what it was."""
-        self.alerted.add(key)
-        profile = self._profile(key)
-        profile.trail.told = max(profile.trail.told, key.hour)
-
     def _remember(self, window: Window) -> None:
         """Keep what idle times and trailing sums need of a window, whether learnt from or not."""
         profile, key = self._profile(window.key), window.key
         profile.last = max(profile.last, key.hour)
+        if key in self.alerted:
+            profile.trail.told = max(profile.trail.told, key.hour)
         if key not in self.excluded:
             profile.trail.remember(key.hour, len(window.delete_times), len(window.sensitive_times))
         self.classes[window.cls].trail.learn(profile.trail.age(key.hour) * BUSY / (BUSY + profile.windows))
@@ -173,6 +169,12 @@ class Windows:
         self.alerted.discard(window.key)
         if window.key not in self.excluded:
             self._fold(window)
+
+    def exclude(self, key: WindowKey) -> None:
+        """Leave a bad window out of all that is not yet learnt."""
+        self.excluded.add(key)
+        if key[:2] in self.profiles:
+            self.profiles[key[:2]].trail.week.pop(key.hour, None)
 
     def forget(self, oldest: int) -> None:
         """Drop the profiles of those who did nothing since then."""
