@@ -20,7 +20,7 @@ from bot.model import FOREST, Broken, Finding, Record
 from bot.poll import run as poll_run
 from bot.poll.client import Portal, Window
 from bot.poll.sweep import Batch
-from bot.store import events, gaps, outbox
+from bot.store import blocks, events, gaps, outbox
 from bot.store.events import NOTHING, Added
 from bot.store.schema import Store
 from bot.store.twins import Twins
@@ -189,8 +189,9 @@ class Pipeline:
         for batch in _batches(lines, IMPORT_BATCH):
             records = [one for one in batch if isinstance(one, Record)]
             broken += [one for one in batch if isinstance(one, Broken)]
-            with self.store.write():
+            with self.store.write() as connection:
                 more = events.add(self.store, records, events.number_twins(self.store, records, twins))
+                blocks.settle(connection)
                 gaps.note_undetected(self.store, more, "imported", self.now())
             added = added.merge(more)
             report.events += more.count
@@ -236,6 +237,7 @@ class Pipeline:
         added = events.add(self.store, some, events.number_twins(self.store, some))
         report.events += added.count
         if added.count:
+            blocks.settle(self.store.connection)
             now = self.now()
             detected = self._detector.run_once(self.book().reporting, added, now, history=history)
             if not history:

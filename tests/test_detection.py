@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from bot.detect import facts
 from bot.detect.match import Evaluation
 from bot.detect.rules import CompiledRule
-from bot.detect.run import Detector
+from bot.detect.run import MANY, Detector
 from bot.detect.sigma import load_rules
 from bot.fields import ACTOR_TYPES, FactSettings
 from bot.model import Finding, Record
@@ -164,16 +164,16 @@ def in_one_pass(store: Store) -> list[Shape]:
 
 
 @settings(max_examples=120, deadline=None)
-@given(EVENTS, st.integers(0, 10**6), st.integers(1, 9), st.booleans())
+@given(EVENTS, st.integers(0, 10**6), st.integers(1, 9), st.booleans(), st.sampled_from((2, MANY)))
 def test_any_batches_in_any_order_give_the_findings_of_one_pass(
-    records: list[Record], seed: int, size: int, shuffled: bool
+    records: list[Record], seed: int, size: int, shuffled: bool, many: int
 ) -> None:
-    """Live and back-test are one function: late events extend, join, and undo bursts."""
+    """Live, import and back-test are one function: late events extend, join, and undo bursts."""
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder) / "a.db")
         numbered = list(zip(records, events.number_twins(store, records), strict=True))
         random.Random(seed).shuffle(numbered) if shuffled else numbered.sort(key=lambda pair: pair[0].time)
-        detector = Detector(store, PLAIN)
+        detector = Detector(store, PLAIN, many)
         for begin in range(0, len(numbered), size):
             some = numbered[begin : begin + size]
             with store.write():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from bot.alert.decide import LATE, SHOWN, decide, entity_of, gathered, hidden_now, opened
+from bot.alert.decide import JOIN_WITHIN, LATE, SHOWN, decide, entity_of, gathered, hidden_now, opened
 from bot.alert.deliver import Courier, Touched
 from bot.alert.routing import Routing
 from bot.fields import FactSettings
@@ -73,7 +73,7 @@ def _place(store: Store, finding: Finding, now: int) -> Finding | None:
     if finding.hidden not in SHOWN or finding.state != "open":
         return None
     entity = entity_of(finding)
-    nearest = alerts.nearest(store, entity, finding.first, finding.last)
+    nearest = alerts.nearest(store, entity, finding.first, finding.last, JOIN_WITHIN)
     decision = decide(finding, nearest, _rules(store, nearest))
     if decision.alert is None:
         home = alerts.insert_alert(store, opened(entity, finding, now), 0).id

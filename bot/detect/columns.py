@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
 Codes = NDArray[np.int32]
+Rows = Ints | slice  # a slice copies nothing
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class TextColumn:
     codes: Codes
     values: Sequence[str]
 
-    def take(self, rows: Ints) -> TextColumn:
+    def take(self, rows: Rows) -> TextColumn:
         """Return the column of these rows, in this order."""
         return TextColumn(self.codes[rows], self.values)
 
@@ -35,7 +36,7 @@ class NumberColumn:
 
     values: NDArray[np.float64]
 
-    def take(self, rows: Ints) -> NumberColumn:
+    def take(self, rows: Rows) -> NumberColumn:
         """Return the column of these rows, in this order."""
         return NumberColumn(self.values[rows])
 
@@ -51,7 +52,7 @@ class BoolColumn:
 
     values: NDArray[np.int8]
 
-    def take(self, rows: Ints) -> BoolColumn:
+    def take(self, rows: Rows) -> BoolColumn:
         """Return the column of these rows, in this order."""
         return BoolColumn(self.values[rows])
 
@@ -68,13 +69,15 @@ Column = TextColumn | NumberColumn | BoolColumn
 class Columns:
     """Events sorted by (time, id). `time` in microseconds; fields by name, computed when first asked for.
 
-    `compute` names the columns that are not there yet, each with the function that makes it from these events.
+    `compute` names the columns that are not there yet, each with the function that makes it from these events. `whole`
+    says that no event between the first and the last one is left out.
     """
 
     id: Ints
     time: Ints
     fields: dict[str, Column]
     compute: Mapping[str, Callable[[Columns], Column]] = field(default_factory=dict)
+    whole: bool = False
 
     def __len__(self) -> int:
         return len(self.time)
@@ -91,10 +94,11 @@ class Columns:
             raise TypeError(f"{name} holds no text")
         return column
 
-    def take(self, rows: Ints) -> Columns:
+    def take(self, rows: Rows) -> Columns:
         """Return these rows; facts already computed go along, so that they keep meaning the whole history."""
         fields = {name: column.take(rows) for name, column in self.fields.items()}
-        return Columns(self.id[rows], self.time[rows], fields, self.compute)
+        whole = self.whole and isinstance(rows, slice)
+        return Columns(self.id[rows], self.time[rows], fields, self.compute, whole)
 
 
 def encode(texts: Iterable[str | None]) -> TextColumn:

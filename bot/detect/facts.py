@@ -7,8 +7,9 @@ for, from the first-seen tables, so that nothing stored can be out of date. `sto
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from typing import Any
 
@@ -27,11 +28,13 @@ from bot.fields import (
     WEEKDAYS,
     FactSettings,
 )
+from bot.store import blocks
 from bot.store.schema import Store
 from bot.times import DAY, HOUR, MINUTE
 
 NEVER = np.iinfo(np.int64).max
 _COLUMNS = {"actor": "actors", "ip": "addresses", "object": "objects", "type": "types", "action": "actions"}
+_ASKED = 10_000  # pairs in one question to the store
 _QUARTER = 15 * MINUTE  # no zone changes its offset within one
 _KIND_BY_TYPE = np.array([-1, 1, 1, 0, 0, 2], dtype=np.int32)  # of ACTOR_TYPES, from 1 on, as places in ACTOR_KINDS
 
@@ -40,31 +43,69 @@ def read(store: Store, settings: FactSettings, where: str = "1", parameters: Any
     """Return the events that satisfy an SQL condition over `e`, as columns with every fact at hand."""
     rows = store.stream(
         "SELECT e.id, e.time, coalesce(e.actor, -1), coalesce(e.ip, -1), e.object, e.type, e.action,"
-        f" coalesce(e.actor_type, 0) FROM events e WHERE {where} ORDER BY e.time, e.id",
+        f" coalesce(e.actor_type, -1) FROM events e WHERE {where} ORDER BY e.time, e.id",
         parameters,
     )
     table = np.fromiter(chain.from_iterable(rows), dtype=np.int64).reshape(-1, 8).T
-    ids = dict(zip(_COLUMNS, table[2:7], strict=True))
-    fields: dict[str, Column] = {name: _texts(store, _COLUMNS[name], column) for name, column in ids.items()}
-    known = {name: _Ids(np.unique(column[column >= 0])) for name, column in ids.items()}
-    facts = _Facts(store, settings, known)
-    fields["actor_type"] = TextColumn((table[7] - 1).astype(np.int32), ACTOR_TYPES)
-    return Columns(table[0], table[1], fields, facts.catalogue())
+    known = {name: _Ids(np.unique(column[column >= 0])) for name, column in zip(_COLUMNS, table[2:7], strict=True)}
+    fields: dict[str, Column] = {
+        name: TextColumn(known[name].codes(column), _names(store, _COLUMNS[name], known[name].distinct))
+        for name, column in zip(_COLUMNS, table[2:7], strict=True)
+    }
+    fields["actor_type"] = _actor_types(table[7])
+    return Columns(table[0], table[1], fields, _Facts(store, settings, known).catalogue())
 
 
-def _texts(store: Store, table: str, ids: Ints) -> TextColumn:
-    """Return a column of dictionary ids as texts; the codes are places among the ids that occur."""
-    distinct = np.unique(ids[ids >= 0])
-    names = dict(
-        store.rows(f"SELECT id, name FROM {table} WHERE id IN (SELECT value FROM json_each(?))", (_json(distinct),))
-    )
-    codes = np.searchsorted(distinct, ids).astype(np.int32)
-    codes[ids < 0] = -1
-    return TextColumn(codes, tuple(names[number] for number in distinct.tolist()))
+def read_span(store: Store, settings: FactSettings, since: int, until: int) -> Columns:
+    """Return all events with since <= time <= until: as `read` does, but made for millions.
+
+    The codes are the dictionary's ids themselves, and its texts are read when somebody asks for one.
+    """
+    table = blocks.read(store, since, until)
+    fields: dict[str, Column] = {
+        name: TextColumn(table.codes[name], Names(store, names)) for name, names in _COLUMNS.items()
+    }
+    fields["actor_type"] = _actor_types(table.codes["actor_type"])
+    return Columns(table.id, table.time, fields, _Facts(store, settings, None).catalogue(), whole=True)
+
+
+def _actor_types(places: NDArray[Any]) -> TextColumn:
+    return TextColumn((np.maximum(places, 0) - 1).astype(np.int32), ACTOR_TYPES)  # places from 1 on, 0 and -1: none
+
+
+def _names(store: Store, table: str, ids: Ints) -> tuple[str, ...]:
+    """Return the texts of some dictionary ids."""
+    rows = store.rows(f"SELECT id, name FROM {table} WHERE id IN (SELECT value FROM json_each(?))", (_json(ids),))
+    names = dict(rows)
+    return tuple(names[number] for number in ids.tolist())
 
 
 def _json(numbers: Ints) -> str:
     return json.dumps(numbers.tolist())
+
+
+class Names(Sequence[str]):
+    """The texts of a dictionary by id, read from the store when first asked for; at ids that are not used, nothing."""
+
+    def __init__(self, store: Store, table: str) -> None:
+        self._store, self._table = store, table
+        self._size = 1 + int(store.value(f"SELECT coalesce(max(id), 0) FROM {table}"))
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, code: Any) -> Any:
+        return self._all[code]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all)
+
+    @cached_property
+    def _all(self) -> list[str]:
+        names = [""] * self._size
+        for number, name in self._store.stream(f"SELECT id, name FROM {self._table} WHERE id < ?", (self._size,)):
+            names[number] = name
+        return names
 
 
 @dataclass(frozen=True)
@@ -73,16 +114,23 @@ class _Ids:
 
     distinct: Ints
 
+    def codes(self, ids: Ints) -> Codes:
+        """Return places among the ids that occur; -1 stays."""
+        codes = np.searchsorted(self.distinct, ids).astype(np.int32)
+        codes[ids < 0] = -1
+        return codes
+
     def of(self, codes: Codes) -> Ints:
         """Return the id behind each code, -1 where there is none."""
         return np.append(self.distinct, -1)[codes]
 
 
 class _Facts:
-    """Computes the facts of columns whose codes stand for these dictionary ids."""
+    """Computes the facts of columns whose codes stand for these dictionary ids, or (None) are these themselves."""
 
-    def __init__(self, store: Store, settings: FactSettings, ids: Mapping[str, _Ids]) -> None:
+    def __init__(self, store: Store, settings: FactSettings, ids: Mapping[str, _Ids] | None) -> None:
         self._store, self._settings, self._ids = store, settings, ids
+        self._kept: dict[str, tuple[Ints, Ints]] = {}  # first times by kind, where columns are long
 
     def catalogue(self) -> dict[str, Callable[[Columns], Column]]:
         return {
@@ -110,15 +158,21 @@ class _Facts:
     # -- first seen --------------------------------------------------------------------------------------------
     def _key(self, columns: Columns, name: str) -> Ints:
         """Return the dictionary ids of a column; of `network`, those of the addresses' networks."""
-        if name != "network":
-            return self._ids[name].of(columns.text(name).codes)
-        addresses = self._ids["ip"].distinct
+        if name == "network":
+            return self._networks(self._key(columns, "ip"))
+        codes = columns.text(name).codes
+        return codes.astype(np.int64) if self._ids is None else self._ids[name].of(codes)
+
+    def _networks(self, addresses: Ints) -> Ints:
+        distinct = _distinct(addresses)
         rows = self._store.rows(
-            "SELECT network FROM addresses WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id",
-            (_json(addresses),),
+            "SELECT id, network FROM addresses WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id",
+            (_json(distinct),),
         )
-        networks = np.array([row[0] for row in rows] + [-1], dtype=np.int64)
-        return networks[columns.text("ip").codes]
+        networks = np.full(int(addresses.max(initial=0)) + 2, -1, dtype=np.int64)  # the last cell is for -1
+        for number, network in rows:
+            networks[number] = network
+        return networks[addresses]
 
     def _first(self, columns: Columns, kind: str, a: str, b: str | None = None) -> Ints:
         """Return when the key of each event was first seen; NEVER where the event lacks it."""
@@ -126,16 +180,27 @@ class _Facts:
         return self._first_of(columns, kind, self._key(columns, a), keys_b)
 
     def _first_of(self, columns: Columns, kind: str, keys_a: Ints, keys_b: Ints) -> Ints:
-        rows = self._store.rows(
-            "SELECT a, b, time FROM first_seen WHERE kind = ? AND a IN (SELECT value FROM json_each(?)) ORDER BY a, b",
-            (kind, _json(np.unique(keys_a[keys_a >= 0]))),
-        )
-        known = np.array(rows, dtype=np.int64).reshape(-1, 3).T
+        known, times = self._known(kind, keys_a)
         there = (keys_a >= 0) & (keys_b >= 0)
         result = np.full(len(columns), NEVER)
-        places = np.searchsorted(_pair(known[0], known[1]), _pair(keys_a[there], keys_b[there]))
-        result[there] = known[2][places]
+        result[there] = times[np.searchsorted(known, _pair(keys_a[there], keys_b[there]))]
         return result
+
+    def _known(self, kind: str, wanted: Ints) -> tuple[Ints, Ints]:
+        """Return the keys of a kind, sorted, each with its first time: at least those whose `a` is wanted."""
+        if kind in self._kept:
+            return self._kept[kind]
+        all_of_them = self._ids is None
+        among = "" if all_of_them else " AND a IN (SELECT value FROM json_each(?))"
+        parameters = () if all_of_them else (_json(_distinct(wanted)),)
+        rows = self._store.rows(
+            f"SELECT a, b, time FROM first_seen WHERE kind = ?{among} ORDER BY a, b", (kind, *parameters)
+        )
+        known = np.array(rows, dtype=np.int64).reshape(-1, 3).T
+        found = _pair(known[0], known[1]), known[2]
+        if all_of_them:
+            self._kept[kind] = found
+        return found
 
     def _log_start(self) -> int:
         found = self._store.value("SELECT time FROM first_seen WHERE kind = 'log'")
@@ -170,24 +235,39 @@ class _Facts:
     def _actor_idle_days(self, columns: Columns) -> NumberColumn:
         """Days since the actor's last event before; the columns may lack it, so the store is asked."""
         actors = self._key(columns, "actor")
-        result = np.full(len(columns), np.nan)
-        pairs, place = np.unique(np.stack([actors, columns.time]), axis=1, return_inverse=True)
-        rows = self._store.rows(
-            "SELECT (SELECT max(p.time) FROM events p WHERE p.actor = w.value ->> 0 AND p.time < w.value ->> 1)"
-            " FROM json_each(?) w ORDER BY w.key",
-            (json.dumps(pairs.T.tolist()),),
-        )
-        before = np.array([np.nan if row[0] is None else row[0] for row in rows], dtype=np.float64)
-        if len(rows):
-            result = (columns.time - before[place.reshape(-1)]) / float(DAY)
-        return NumberColumn(result)
+        order = np.lexsort((columns.time, actors))
+        actor, time = actors[order], columns.time[order]
+        fresh = np.ones(len(order), dtype=np.bool_)
+        fresh[1:] = (actor[1:] != actor[:-1]) | (time[1:] != time[:-1])
+        actor, time = actor[fresh], time[fresh]
+        before = np.full(len(time), np.nan)
+        ask = actor >= 0
+        if columns.whole:  # then only an actor's first event here is unsure
+            before[1:] = time[:-1]
+            ask[1:] &= actor[1:] != actor[:-1]
+            before[actor < 0] = np.nan
+        before[ask] = np.concatenate([[], *self._previous(actor[ask], time[ask])])
+        result = np.empty(len(order))
+        result[order] = before[np.cumsum(fresh) - 1]
+        return NumberColumn((columns.time - result) / float(DAY))
+
+    def _previous(self, actors: Ints, times: Ints) -> Iterator[NDArray[np.float64]]:
+        """Yield when the actor did something before each time, NaN where it never did; some thousand at once."""
+        for begin in range(0, len(actors), _ASKED):
+            pairs = np.stack((actors[begin : begin + _ASKED], times[begin : begin + _ASKED]), axis=1)
+            rows = self._store.rows(
+                "SELECT (SELECT max(p.time) FROM events p WHERE p.actor = w.value ->> 0 AND p.time < w.value ->> 1)"
+                " FROM json_each(?) w ORDER BY w.key",
+                (json.dumps(pairs.tolist()),),
+            )
+            yield np.array([np.nan if row[0] is None else row[0] for row in rows], dtype=np.float64)
 
     def _activity(self, actors: Ints) -> tuple[Ints, Ints, Ints]:
         """Return (actor, hour, deletes) of all hours in which these actors did something, sorted."""
         rows = self._store.rows(
             "SELECT actor, hour, deletes FROM activity WHERE actor IN (SELECT value FROM json_each(?))"
             " ORDER BY actor, hour",
-            (_json(np.unique(actors[actors >= 0])),),
+            (_json(_distinct(actors)),),
         )
         actor, hour, deletes = np.array(rows, dtype=np.int64).reshape(-1, 3).T
         return actor, hour, deletes
@@ -217,12 +297,12 @@ class _Facts:
     def _object_by_other(self, columns: Columns) -> BoolColumn:
         """Compare the actor with those who created the object last, at or before the event."""
         objects, types, actors = (self._key(columns, name) for name in ("object", "type", "actor"))
-        rows = self._store.rows(
+        rows = self._store.stream(
             "SELECT object, type, time, actor FROM creations WHERE object IN (SELECT value FROM json_each(?))"
             " ORDER BY object, type, time, actor",
-            (_json(np.unique(objects)),),
+            (_json(_distinct(objects)),),
         )
-        made = np.array(rows, dtype=np.int64).reshape(-1, 4).T
+        made = np.fromiter(chain.from_iterable(rows), dtype=np.int64).reshape(-1, 4).T
         place = _last_at_or_before(_pair(made[0], made[1]), made[2], _pair(objects, types), columns.time)
         known = (place >= 0) & (actors >= 0)
         by_self = np.zeros(len(columns), dtype=bool)
@@ -242,8 +322,11 @@ class _Facts:
         )
 
     def _by_quarter(self, columns: Columns, ask: Callable[[int], Any]) -> NDArray[Any]:
-        quarters, place = np.unique(columns.time // _QUARTER, return_inverse=True)
-        return np.array([ask(int(quarter) * _QUARTER) for quarter in quarters])[place] if len(columns) else np.empty(0)
+        quarters = columns.time // _QUARTER  # as sorted as the times are
+        fresh = np.ones(len(columns), dtype=np.bool_)
+        fresh[1:] = quarters[1:] != quarters[:-1]
+        answers = np.array([ask(quarter * _QUARTER) for quarter in quarters[fresh].tolist()])
+        return answers[np.cumsum(fresh) - 1] if len(columns) else np.empty(0)
 
     def _hour(self, columns: Columns) -> NumberColumn:
         return NumberColumn(self._by_quarter(columns, self._settings.hour).astype(np.float64))
@@ -254,6 +337,13 @@ class _Facts:
 
     def _off_hours(self, columns: Columns) -> BoolColumn:
         return BoolColumn(self._by_quarter(columns, self._settings.off_hours).astype(np.int8))
+
+
+def _distinct(ids: Ints) -> Ints:
+    """Return the different ids, sorted, without -1."""
+    if len(ids) < int(ids.max(initial=0)):  # few of many
+        return np.unique(ids[ids >= 0])
+    return np.flatnonzero(np.bincount(ids + 1)[1:])
 
 
 def _pair(a: Ints, b: Ints) -> Ints:

@@ -8,14 +8,15 @@ matching event is an anchor, and `quiet_for` says how far apart they may be.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bot.detect.columns import Columns, Ints
-from bot.detect.conditions import Mask, View
+from bot.detect.conditions import Condition, Mask, View
 from bot.detect.groups import Entries, Group, counted_values, plain_entries, slot_entries
 from bot.detect.rules import CompiledRule, Correlation
 from bot.detect.sliding import distinct, in_order, join, latest, present, span_extremes
@@ -50,13 +51,22 @@ class _Judged:
     values: tuple[Ints, Ints] | None = None
 
 
-class Evaluation:
-    """Rules over one set of events; what rules have in common is computed once."""
+SLICE = 1 << 20  # events whose conditions are decided at once: each keeps a byte an event for every answer
 
-    def __init__(self, columns: Columns) -> None:
+
+class Evaluation:
+    """Rules over one set of events; what rules have in common is computed once.
+
+    `rules` are those that will be asked for, where that is known: over many events it saves memory and time.
+    """
+
+    def __init__(self, columns: Columns, rules: Iterable[CompiledRule] = ()) -> None:
         self._columns = columns
-        self._view = View(columns)
-        self._judged: dict[CompiledRule, _Judged] = {}
+        self._view = View(columns) if len(columns) <= SLICE else None
+        self._chained: dict[CompiledRule, _Judged] = {}
+        self._packed: dict[Condition, list[NDArray[np.uint8]]] = {}
+        if self._view is None:
+            self._decide({one.condition: None for rule in rules for one in _plain(rule) if one.condition is not None})
 
     def bursts(self, rule: CompiledRule, since: int | None = None, until: int | None = None) -> list[Burst]:
         """Return the rule's bursts by time, of anchors with since <= time <= until; earlier events are look-back."""
@@ -78,23 +88,34 @@ class Evaluation:
     def _condition(self, rule: CompiledRule) -> Mask:
         if rule.condition is None:
             raise TypeError(f"{rule.id} has no condition of its own")
-        return self._view.mask(rule.condition)
+        if self._view is not None:
+            return self._view.mask(rule.condition)
+        if rule.condition not in self._packed:
+            self._decide([rule.condition])
+        packed = np.concatenate(self._packed[rule.condition])
+        return np.unpackbits(packed, count=len(self._columns)).view(np.bool_)
+
+    def _decide(self, conditions: Iterable[Condition]) -> None:
+        """Decide conditions slice by slice, so that answers at a byte an event are kept for no more than a slice."""
+        self._packed |= {condition: [] for condition in conditions}
+        for begin in range(0, len(self._columns), SLICE):
+            view = View(self._columns.take(slice(begin, begin + SLICE)))
+            for condition in conditions:
+                self._packed[condition].append(np.packbits(view.mask(condition)))
 
     def _events(self, rule: CompiledRule) -> Mask:
         """Return what a correlation counts of a rule: matching events, or the anchors of another correlation."""
         if rule.correlation is None:
             return self._condition(rule)
-        judged = self._judge(rule)
+        if rule not in self._chained:
+            self._chained[rule] = self._judge(rule)
+        judged = self._chained[rule]
         mask = np.zeros(len(self._columns), dtype=np.bool_)
         mask[judged.entries.line.rows[judged.anchors]] = True
         return mask
 
     def _judge(self, rule: CompiledRule) -> _Judged:
-        if rule not in self._judged:
-            self._judged[rule] = (
-                self._judge_plain(rule) if rule.correlation is None else self._judge_windows(rule.correlation)
-            )
-        return self._judged[rule]
+        return self._judge_plain(rule) if rule.correlation is None else self._judge_windows(rule.correlation)
 
     def _judge_plain(self, rule: CompiledRule) -> _Judged:
         entries = plain_entries(rule, self._columns, self._condition(rule))
@@ -143,6 +164,15 @@ class Evaluation:
                 tuple(dict.fromkeys(ids)),
                 values,
             )
+
+
+def _plain(rule: CompiledRule) -> Iterator[CompiledRule]:
+    """Yield the plain rules that a rule rests on."""
+    if rule.correlation is None:
+        yield rule
+    else:
+        for slot in rule.correlation.slots:
+            yield from _plain(slot.rule)
 
 
 def bursts(rule: CompiledRule, columns: Columns, since: int | None = None, until: int | None = None) -> list[Burst]:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from bot.store.schema import Store
 
 T = TypeVar("T")
 FACT_NAMES = frozenset(field.name for field in FACTS)
+MANY = 20_000  # new events: from so many on, all of their time is looked at again, whatever they have in common
 FEW = 300  # actors and addresses: up to so many, only their events are read
 
 
@@ -53,11 +54,16 @@ class Detector:
 
     store: Store
     settings: FactSettings
+    many: int = MANY
 
     def run_once(self, rules: Iterable[CompiledRule], added: Added, now: int, *, history: bool) -> Report:
         """Bring the findings up to date with what was added. Has to run inside the pass's transaction."""
         report = Report()
         if not added.count:
+            return report
+        if self._many("id > ?", added.after):
+            tasks = [task for rule in rules for task in self._guarded(report, rule, partial(self._all, rule, added))]
+            self._evaluate(tasks, report, now, history)
             return report
         fresh = facts.read(self.store, self.settings, "e.id > ?", (added.after,))
         affected = self._changed_by_late(added) if added.late else fresh
@@ -112,6 +118,18 @@ class Detector:
         lo, hi, places = region(rule, int(times.min()), int(times.max()), [(f.first, f.last) for f in stored])
         return [_Task(rule, groups, lo, hi, tuple(stored[place] for place in places))]
 
+    def _all(self, rule: CompiledRule, added: Added) -> list[_Task]:
+        """Return that all groups have to be evaluated again, from the first to the last event that may matter."""
+        by_fact = bool(rule.fields & FACT_NAMES) and added.late
+        until = self.store.value("SELECT max(time) FROM events") if by_fact else added.until
+        stored = self._stored(rule, None)
+        lo, hi, places = region(rule, added.since, until, [(f.first, f.last) for f in stored])
+        return [_Task(rule, None, lo, hi, tuple(stored[place] for place in places))]
+
+    def _many(self, where: str, *parameters: int) -> bool:
+        some = f"SELECT 1 FROM events WHERE {where} LIMIT {self.many + 1}"
+        return bool(self.store.value(f"SELECT count(*) > {self.many} FROM ({some})", parameters))
+
     def _stored(self, rule: CompiledRule, groups: frozenset[Group] | None) -> list[Finding]:
         if groups is None:
             return alerts.findings(self.store, "rule = ? AND state = 'open'", (rule.id,))
@@ -124,8 +142,8 @@ class Detector:
 
     # -- evaluating --------------------------------------------------------------------------------------------
     def _evaluate(self, tasks: Sequence[_Task], report: Report, now: int, history: bool) -> None:
-        for where, parameters, some in self._loads(tasks):
-            evaluation = Evaluation(facts.read(self.store, self.settings, where, parameters))
+        for columns, some in self._loads(tasks):
+            evaluation = Evaluation(columns, [task.rule for task in some])
             for task in some:
                 before = len(report.failed)
                 bursts = self._guarded(report, task.rule, partial(evaluation.bursts, task.rule, task.lo, task.hi))
@@ -133,8 +151,8 @@ class Detector:
                     mine = [burst for burst in bursts if task.groups is None or burst.group in task.groups]
                     report.changed += self._reconcile(task, mine, now, history)
 
-    def _loads(self, tasks: Sequence[_Task]) -> Iterable[tuple[str, Any, list[_Task]]]:
-        """Yield what to read for which tasks: of rules by actor or address only the events of those concerned."""
+    def _loads(self, tasks: Sequence[_Task]) -> Iterable[tuple[Columns, list[_Task]]]:
+        """Yield the events for which tasks: of rules by actor or address only the events of those concerned."""
         narrow = [task for task in tasks if _by_entity(task)]
         names = {
             part: {value for task in narrow for group in task.groups or () for name, value in group if name == part}
@@ -144,17 +162,20 @@ class Detector:
             narrow = []
         wide = [task for task in tasks if task not in narrow]
         if wide:
-            yield "e.time BETWEEN ? AND ?", _span(wide), wide
+            since, until = _span(wide)
+            if self._many("time BETWEEN ? AND ?", since, until):
+                yield facts.read_span(self.store, self.settings, since, until), wide
+            else:
+                yield facts.read(self.store, self.settings, "e.time BETWEEN ? AND ?", (since, until)), wide
         if narrow:
             since, until = _span(narrow)
             found = {part: json.dumps(sorted(values)) for part, values in names.items()}
-            yield (
+            where = (
                 "e.time BETWEEN :since AND :until AND (e.actor IN (SELECT id FROM actors WHERE name IN"
                 " (SELECT value FROM json_each(:actor))) OR e.ip IN (SELECT id FROM addresses WHERE name IN"
-                " (SELECT value FROM json_each(:ip))))",
-                {"since": since, "until": until, **found},
-                narrow,
+                " (SELECT value FROM json_each(:ip))))"
             )
+            yield facts.read(self.store, self.settings, where, {"since": since, "until": until, **found}), narrow
 
     def _guarded(self, report: Report, rule: CompiledRule, compute: Callable[[], list[T]]) -> list[T]:
         """Compute, or note that this rule raised: one rule's fault must stop neither the events nor other rules."""
@@ -174,14 +195,14 @@ class Detector:
         burst overlaps is withdrawn.
         """
         changed: list[Finding] = []
-        free = {finding.id: finding for finding in sorted(task.stored, key=lambda f: f.id)}
+        free: dict[frozenset[tuple[str, str]], list[Finding]] = {}
+        for finding in sorted(task.stored, key=lambda f: f.id):
+            free.setdefault(frozenset(finding.group.items()), []).append(finding)
         for burst in bursts:
-            fresh = _finding(task.rule, burst, history)
-            overlapping = [
-                f for f in free.values() if f.group == fresh.group and f.first <= burst.last and f.last >= burst.first
-            ]
-            for finding in overlapping:
-                del free[finding.id]
+            fresh, mine = _finding(task.rule, burst, history), frozenset(burst.group)
+            overlapping = [f for f in free.get(mine, ()) if f.first <= burst.last and f.last >= burst.first]
+            if overlapping:
+                free[mine] = [f for f in free[mine] if f not in overlapping]
             if not overlapping:
                 changed.append(alerts.insert_finding(self.store, fresh, now))
                 continue
@@ -189,7 +210,8 @@ class Detector:
             hidden = "" if oldest.hidden == "history" and not history and burst.last > oldest.last else oldest.hidden
             after = replace(fresh, id=oldest.id, hidden=hidden, alert_id=oldest.alert_id)
             changed += self._update([(oldest, after)] + [(f, replace(f, state="merged")) for f in others], now)
-        return changed + self._update([(f, replace(f, state="withdrawn")) for f in free.values()], now)
+        rest = sorted((f for some in free.values() for f in some), key=lambda f: f.id)
+        return changed + self._update([(f, replace(f, state="withdrawn")) for f in rest], now)
 
     def _update(self, pairs: Iterable[tuple[Finding, Finding]], now: int) -> list[Finding]:
         different = [after for before, after in pairs if after != before]

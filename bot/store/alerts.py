@@ -119,14 +119,21 @@ def listing(store: Store, *, state: str | None = None, limit: int = 20, posted_o
     return [read_alert(row) for row in rows]
 
 
-def nearest(store: Store, entity: Entity, first: int, last: int) -> Alert | None:
-    """Return the alert of an entity that is nearest in time to a span, the newer of two."""
+def nearest(store: Store, entity: Entity, first: int, last: int, within: int) -> Alert | None:
+    """Return the alert of an entity that is nearest in time to a span, the newer of two.
+
+    Of those that ended more than `within` before it only the last one counts, so that an entity with thousands of
+    alerts costs no more than one with a few.
+    """
+    mine = "entity_kind = ? AND entity = ?"
     found = alerts(
         store,
-        "entity_kind = ? AND entity = ?",
-        (entity.kind, entity.name, last, first),
+        f"{mine} AND last >= ?",
+        (entity.kind, entity.name, first - within, last, first),
         "max(0, first - ?, ? - last), last DESC, id DESC LIMIT 1",
     )
+    if not found:
+        found = alerts(store, mine, (entity.kind, entity.name), "last DESC, id DESC LIMIT 1")
     return found[0] if found else None
 
 

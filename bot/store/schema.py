@@ -21,6 +21,7 @@ from bot.store.views import AUDIT_LOG, HOUR_OF_EVENT
 APPLICATION_ID = 0x61756474  # "audt"; tells our files from other SQLite files
 WAL_IS_SAFE = (3, 51, 3)  # older ones can corrupt a WAL database that has two connections
 BUSY_SECONDS = 10.0
+BLOCK = 65_536  # events in one block of columns
 
 Connection = sqlite3.Connection
 DatabaseError = sqlite3.Error
@@ -144,6 +145,14 @@ TO_2: tuple[str, ...] = (
     # question again, so that the buttons of its answer need only its number
     "CREATE TABLE questions (id INTEGER PRIMARY KEY, who TEXT NOT NULL, text TEXT NOT NULL, asked INTEGER NOT NULL,"
     " zone TEXT NOT NULL, newest INTEGER NOT NULL)",
+    # settled events as packed columns (`store/blocks.py`); whatever changes an event deletes its block
+    "CREATE TABLE blocks (number INTEGER PRIMARY KEY, since INTEGER NOT NULL, until INTEGER NOT NULL,"
+    " events INTEGER NOT NULL, id_blob BLOB, time_blob BLOB, actor_blob BLOB, ip_blob BLOB, object_blob BLOB,"
+    " type_blob BLOB, action_blob BLOB, actor_type_blob BLOB)",
+    f"CREATE TRIGGER blocks_changed AFTER UPDATE ON events BEGIN"
+    f" DELETE FROM blocks WHERE number = (old.id - 1) / {BLOCK}; END",
+    f"CREATE TRIGGER blocks_deleted AFTER DELETE ON events BEGIN"
+    f" DELETE FROM blocks WHERE number = (old.id - 1) / {BLOCK}; END",
 )
 
 # number n leads from schema n to n + 1; released ones never change
@@ -206,6 +215,22 @@ class Store:
         except DatabaseError as error:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
+            raise unusable(self.path, error) from error
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Let all reads inside see the same moment, whoever writes meanwhile."""
+        connection: Any = self.connection
+        if connection.in_transaction:
+            yield connection
+            return
+        try:
+            connection.execute("BEGIN")
+            try:
+                yield connection
+            finally:
+                connection.execute("ROLLBACK")
+        except DatabaseError as error:
             raise unusable(self.path, error) from error
 
     def rows(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> list[tuple[Any, ...]]:

@@ -104,8 +104,8 @@ def evaluate(store: Store, settings: FactSettings, rules: Sequence[CompiledRule]
     """
     lookback = max((rule.lookback for rule in rules), default=0)
     with progress("Back-testing") as seen:
-        columns = facts.read(store, settings, "e.time BETWEEN ? AND ?", (begin - lookback, end))
-        evaluation, found = Evaluation(columns), []
+        columns = facts.read_span(store, settings, begin - lookback, end)
+        evaluation, found = Evaluation(columns, rules), []
         for place, rule in enumerate(rules, 1):
             found.append(Found(rule, evaluation.bursts(rule, begin, end)))
             if seen:

@@ -104,7 +104,7 @@ def costs(
     if end is None or not some:
         return {}
     lookback = max(rule.lookback for rule in some)
-    columns = facts.read(store, settings, "e.time BETWEEN ? AND ?", (end - WEEK - lookback, end))
+    columns = facts.read_span(store, settings, end - WEEK - lookback, end)
     found = {}
     for rule in some:
         taken = []
