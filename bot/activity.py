@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
+from functools import cached_property
 
 from bot.times import EPOCH, MINUTE, parse_time
 
@@ -51,7 +52,7 @@ class Activity:
         """The events of each hour of the day, all days together."""
         return tuple(map(sum, zip(*self.counts, strict=True)))
 
-    @property
+    @cached_property
     def marked(self) -> frozenset[Cell]:
         """The cells that the episode touches, as far as they are shown."""
         if self.episode is None:
@@ -87,8 +88,8 @@ class Activity:
         until = "" if f"{first:%H:%M %j}" == f"{last:%H:%M %j}" else f" to {last:%H:%M}"
         if first.date() != last.date():
             until = f" to {last:%a %-d %b %H:%M}"
-        inside = sum(map(self.count, self.marked))
-        yield f"Marked: {first:%a %-d %b %H:%M}{until}, {_many(inside, 'event')} in these hours."
+        inside, hours = sum(map(self.count, self.marked)), "these hours" if len(self.marked) > 1 else "this hour"
+        yield f"Marked: {first:%a %-d %b %H:%M}{until}, {_many(inside, 'event')} in {hours}."
         yield self.usual_words()
 
     def usual_words(self) -> str:
@@ -102,7 +103,8 @@ class Activity:
             return "No earlier day is shown."
         busy = sum(count > 0 for count in before)
         found = f"{_many(sum(before), 'event')} on {_many(busy, 'day')}" if busy else "nothing"
-        return f"At these hours on the {_many(len(before), 'day')} before: {found}."
+        plural = "s" * (len(hours) > 1)
+        return f"At {'these' if plural else 'this'} hour{plural} on the {_many(len(before), 'day')} before: {found}."
 
 
 def gather(

@@ -193,13 +193,14 @@ def alerts(format_: Format = "table", db: Db = None, rules: Rules = None) -> Non
 @cli.command()
 def explain(
     what: Annotated[str, typer.Argument(metavar="ALERT|EVENT", help="An alert like A12, or an event's id.")],
+    plot: Annotated[Path | None, typer.Option(help="A PNG file to draw the actor's last 30 days into.")] = None,
     db: Db = None,
     rules: Rules = None,
 ) -> None:
-    """Say why an alert was raised, or what is known of an event."""
+    """Say why an alert was raised, or what is known of an event, and draw what the actor usually does."""
     from bot.terminal.answer import explain as run
 
-    run(settings(db, rules), what)
+    run(settings(db, rules), what, plot)
 
 
 @cli.command()

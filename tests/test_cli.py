@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -125,13 +126,20 @@ def test_a_back_test_finds_the_bulk_delete(imported: Path) -> None:
     assert audit_bot("backtest", "no-such-rule", folder=imported).returncode == 2
 
 
-def test_alerts_are_listed_and_explained(imported: Path) -> None:
-    """Imported files are history: listed with that reason, never posted."""
+def test_alerts_are_listed_and_explained(imported: Path, tmp_path: Path) -> None:
+    """Imported files are history: listed with that reason, never posted. The map marks the hour, here and drawn."""
     rows = json_lines(audit_bot("alerts", "--format", "jsonl", folder=imported).stdout)
     [eve] = [row for row in rows if row["who"] == "eve@corp.example"]
     assert eve["decision"] == "history"
-    assert "12 different objects" in audit_bot("explain", eve["alert"], folder=imported).stdout
-    assert "svc-" in audit_bot("explain", "1", folder=imported).stdout
+    alert = audit_bot("explain", eve["alert"], "--plot", tmp_path / "a.png", folder=imported).stdout
+    for part in ("12 different objects", "Evidence", "svc-", "30 days by hour, UTC", "12 events in this hour"):
+        assert part in alert
+    assert re.search(r"\[.\]", alert)
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    [(event_id, second)] = re.findall(r"^(\d+) +2026-03-02 09:00:(\d\d)", alert, re.MULTILINE)[:1]
+    event = audit_bot("explain", event_id, folder=imported, AUDIT_BOT_TIMEZONE="Asia/Tokyo").stdout
+    for part in (f"Event {event_id}: DELETE of svc-", f"18:00:{second} Asia/Tokyo", f"({eve['alert']})"):
+        assert part in event
     for wrong in ("A999", "999999", "nonsense"):
         assert audit_bot("explain", wrong, folder=imported).returncode == 2
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from bot import rulebook
@@ -26,18 +27,21 @@ from bot.ask.answer import (
 from bot.ask.answer import answer as ask
 from bot.ask.examples import EXAMPLES
 from bot.ask.sheet import csv_lines, records
+from bot.charts.heat import heat_map
 from bot.errors import ConfigError, RuleError
 from bot.fields import FACTS, FactSettings
-from bot.model import Alert, AlertView, Event, Finding, Rule
+from bot.model import Alert, AlertView, Event, Rule
 from bot.poll.records import to_json
 from bot.query import BEGIN, END, Query, parse_command, parse_query
 from bot.settings import Settings
 from bot.show import lines, plain, say, table
-from bot.store import alerts, exceptions, gaps, search
+from bot.store import alerts, exceptions, gaps
 from bot.store.schema import Store
 from bot.store.search import Page
 from bot.store.status import Status, status
 from bot.terminal.exceptions_commands import exception_row, user
+from bot.terminal.explain import show_story
+from bot.terminal.plots import check_target, write_picture
 from bot.times import iso, say_duration
 
 SHORT = ("time", "action", "actor", "ip", "object", "type")
@@ -70,7 +74,7 @@ def answer(settings: Settings, text: str, format_: str) -> None:
     command = parse_command(text, asking.now, facts.zone, max_limit=MAX_LIMIT)
     with opened(settings.db) as store:
         if command.verb == "show" and format_ == "table":
-            _explain(store, command.argument or "", facts)
+            show_story(store, (command.argument or "").upper(), asking.now, facts)
         else:
             _print_answer(store, ask(store, command, facts, asking), facts, format_)
 
@@ -212,60 +216,20 @@ def _alert_row(store: Store, one: Alert) -> dict[str, Any]:
     }
 
 
-def explain(settings: Settings, what: str) -> None:
-    """Print why an alert was raised, or what is known of an event. Raises ConfigError where there is no such thing."""
+def explain(settings: Settings, what: str, target: Path | None) -> None:
+    """Print why an alert was raised, or what is known of an event; draw the 30 days around it into a `target`.
+
+    Raises ConfigError where there is no such thing.
+    """
+    check_target(target)
     number = what[1:] if what[:1] in "Aa" else what
     if not number.isascii() or not number.isdigit() or len(number) > 18:
         raise ConfigError(f"{what!r} is neither an alert like A12 nor the id of an event.")
     with opened(settings.db) as store:
-        _explain(store, what.upper(), fact_settings(settings))
-
-
-def _explain(store: Store, what: str, facts: FactSettings) -> None:
-    if what.startswith("A"):
-        _explain_alert(store, int(what[1:]))
-    else:
-        _explain_event(store, int(what), facts)
-
-
-def _explain_alert(store: Store, number: int) -> None:
-    view = alerts.view(store, number, now())
-    if view is None:
-        raise ConfigError(f"There is no alert A{number}: `audit-bot alerts` lists them.")
-    one = view.alert
-    say(f"{one.name}: {plain(one.entity)}, {one.level.name}, {one.points} points, {one.state}")
-    say(f"Decision: {one.decision}. From {iso(one.first)} to {iso(one.last)}.")
-    for finding in alerts.findings(store, "alert = ?", (number,)):
-        say("")
-        _explain_finding(finding, view.rules.get(finding.rule_id))
-    if view.evidence:
-        say("")
-        table(("id", *SHORT), map(_row, view.evidence))
-
-
-def _explain_finding(finding: Finding, rule: Any) -> None:
-    note = f" [{finding.state}]" if finding.state != "open" else f" [{finding.hidden}]" if finding.hidden else ""
-    say(f"{plain(finding.title)} ({finding.level.name}){note}")
-    for reason in finding.reasons:
-        say(f"  {plain(reason)}")
-    say(f"  {iso(finding.first)} to {iso(finding.last)}, {finding.count:,} events")
-    if rule is not None and rule.description:
-        say(f"  {plain(rule.description)}")
-    if rule is not None and rule.runbook:
-        say(f"  Runbook: {plain(rule.runbook)}")
-
-
-def _explain_event(store: Store, number: int, facts: FactSettings) -> None:
-    found = search.events_by_id(store, (number,), facts, FACT_NAMES)
-    if not found:
-        raise ConfigError(f"There is no event {number}: the ids are in the output of `audit-bot query`.")
-    table(("field", "value"), event_row(found[0]).items())
-    event = found[0]
-    near = alerts.findings(store, "first <= ? AND last >= ? AND state = 'open'", (event.time, event.time))
-    for finding in near:
-        if all(getattr(event, name, None) == value for name, value in finding.group.items()):
-            place = f"A{finding.alert_id}" if finding.alert_id is not None else finding.hidden
-            say(f"\nPart of: {plain(finding.title)} ({place})")
+        activity = show_story(store, what.upper(), now(), fact_settings(settings))
+    if target is not None:
+        write_picture(target, heat_map(activity))
+        say(f"\n{target} is written.")
 
 
 def show_status(settings: Settings, format_: str) -> None:
