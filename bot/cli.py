@@ -260,6 +260,17 @@ def journal_verify(
     sys.stdout.write(f"{good:,} entries hold.\n")
 
 
+@journal_cli.command("export")
+def journal_export(db: Db = None, rules: Rules = None) -> None:
+    """Write every entry as a JSON line, the oldest first, with its hash."""
+    from bot.app import opened
+    from bot.show import lines
+    from bot.store.journal import entries
+
+    with opened(settings(db, rules).db) as store:
+        lines(entries(store))
+
+
 @cli.command()
 def run(db: Db = None, rules: Rules = None) -> None:
     """Run the service: poll, detect, alert in Slack, answer /audit, until it is told to stop."""

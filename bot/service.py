@@ -35,6 +35,7 @@ from bot.watch.fallback import Fallback
 from bot.watch.health import Health, Pulse
 from bot.watch.metrics import Live, Metrics
 from bot.watch.rounds import Rounds
+from bot.watch.silencing import Silencing
 from bot.watch.watchdog import Watchdog, Watched
 from bot.web import Probes, web_app
 
@@ -75,6 +76,7 @@ class Service:
             Canary(app.store, lambda: app.book, lambda: app.facts, now),
             self.health,
             self.fallback,
+            Silencing(app.store, self.slack.email_of),
             (lambda: ping(heartbeat.get_secret_value())) if heartbeat else None,
         )
         self._stopping = threading.Event()

@@ -41,6 +41,7 @@ from bot.watch.fallback import Fallback
 from bot.watch.health import Health, Pulse
 from bot.watch.metrics import Live, Metrics
 from bot.watch.rounds import Rounds
+from bot.watch.silencing import Silencing
 from bot.watch.watchdog import Watchdog, Watched
 from tests.test_alerts import NOW, found, take
 from tests.test_outbox import Clock, Slack, postman
@@ -204,7 +205,7 @@ class Bench:
         self.health = Health(self.store, self.pulse, 30, lambda: not self.deaf, lambda _: self.free)
         self.rounds = Rounds(
             Canary(self.store, Book, FactSettings, self.clock), self.health, Fallback(self.store, None, no_call),
-            lambda: self.pings.append(1),
+            Silencing(self.store, lambda _: None), lambda: self.pings.append(1),
         )  # fmt: skip
 
     def minute(self) -> None:

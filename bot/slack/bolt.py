@@ -15,7 +15,7 @@ from slack_bolt.adapter.socket_mode import SocketModeHandler
 from slack_bolt.middleware import Middleware
 from slack_sdk.signature import Clock, SignatureVerifier
 
-from bot.errors import ConfigError
+from bot.errors import ConfigError, DeliveryError
 from bot.fields import FactSettings
 from bot.settings import Settings
 from bot.slack.actions import DECISIONS, Actions, Seen
@@ -85,8 +85,8 @@ class SlackApp(SlackSender):
         super().__init__(settings, now, facts.zone)
         self._settings, self._store = settings, store
         self.poke: Callable[[], None] = lambda: None
-        directory = Cached(SlackDirectory(Api(settings, GUARD_SECONDS, repeat=False)), now)
-        self._guard = Guard(settings.allowed, directory)
+        self._directory = Cached(SlackDirectory(Api(settings, GUARD_SECONDS, repeat=False)), now)
+        self._guard = Guard(settings.allowed, self._directory)
         self._asking = Asking(Commands(store, facts, now), self, now)
         self._actions = Actions(store, now, lambda: self.poke())
         self._handled = Seen(now)
@@ -127,6 +127,15 @@ class SlackApp(SlackSender):
             return False
         heard = session.last_ping_pong_time
         return heard is None or self._now() - int(heard * SECOND) < SOCKET_SILENCE
+
+    def email_of(self, user_id: str) -> str | None:
+        """Return a user's e-mail address, None for what is no user, or where Slack does not say."""
+        if not re.fullmatch(r"[UW][A-Z0-9]{2,20}", user_id):
+            return None
+        try:
+            return self._directory.person(user_id).email
+        except DeliveryError:
+            return None
 
     def close(self) -> None:
         """Close the connection, then finish what was begun."""

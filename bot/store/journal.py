@@ -30,7 +30,14 @@ def entries(store: Store) -> Iterator[dict[str, Any]]:
     for number, time, who, what, detail, digest in store.rows(
         "SELECT id, time, who, what, detail, hash FROM journal ORDER BY id"
     ):
-        yield {"id": number, "time": iso(time), "who": who, "what": what, "detail": json.loads(detail), "hash": digest}
+        when = iso(time) if isinstance(time, int) else str(time)
+        yield {"id": number, "time": when, "who": who, "what": what, "detail": _read(detail), "hash": digest}
+
+
+def head(store: Store) -> str | None:
+    """Return the newest entry's hash, to be noted down elsewhere as an anchor; None where there is no entry."""
+    found = store.value("SELECT hash FROM journal ORDER BY id DESC LIMIT 1")
+    return None if found is None else str(found)
 
 
 def verify(store: Store, anchor: str | None = None) -> tuple[int, str]:
@@ -43,10 +50,18 @@ def verify(store: Store, anchor: str | None = None) -> tuple[int, str]:
         "SELECT id, time, who, what, detail, hash FROM journal ORDER BY id"
     ):
         if digest != _chain(before, time, who, what, detail):
-            return good, f"entry {number} of {iso(time)} was changed, or entries before it were cut"
+            return good, f"entry {number} was changed, or entries before it were cut"
         before, good = digest, good + 1
         anchored = anchored or digest == anchor
     return good, "" if anchored else f"the anchor {anchor} is not in the journal: entries were cut or changed"
+
+
+def _read(detail: str) -> Any:
+    """Return an entry's detail; what is no JSON any more was changed, and is shown as it is."""
+    try:
+        return json.loads(detail)
+    except ValueError:
+        return detail
 
 
 def _chain(before: str, time: int, who: str, what: str, detail: str) -> str:

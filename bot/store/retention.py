@@ -87,10 +87,10 @@ def _alerts(store: Store, before: int) -> int:
 
 
 def _delete(connection: Connection, table: str, ids: str) -> None:
-    """Delete rows by id, after those that refer to them; sightings, and rows of the same kind, forget them instead."""
+    """Delete rows by id, after those that refer to them; what outlives them forgets them instead."""
     for child, column in _children(connection, table):
         mine = f"{column} IN (SELECT value FROM json_each(?))"
-        if child in ("sightings", table):
+        if child in ("sightings", "exceptions", table):
             connection.execute(f"UPDATE {child} SET {column} = NULL WHERE {mine}", (ids,))
             continue
         if _children(connection, child):

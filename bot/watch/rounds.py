@@ -1,4 +1,4 @@
-"""One round of the bot looking at itself: canary, alarms, second path, heartbeat."""
+"""One round of the bot looking at itself: canary, alarms, who silences what, second path, heartbeat."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from bot.store import alarms
 from bot.watch.canary import Canary
 from bot.watch.fallback import Fallback
 from bot.watch.health import Health
+from bot.watch.silencing import Silencing
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +23,7 @@ class Rounds:
     canary: Canary
     health: Health
     fallback: Fallback
+    silencing: Silencing
     ping: Callable[[], None] | None
     _pinged: int = field(default=0, init=False)  # complete polls, when it was pinged last
 
@@ -29,7 +31,7 @@ class Rounds:
         """Look at everything; tell what is wrong, and what is over."""
         self.health.pulse.canary_error = self.canary.run_once()
         wrong = self.health.wrong(now)
-        for text in alarms.update(self.health.store, wrong, now):
+        for text in [*alarms.update(self.health.store, wrong, now), *self.silencing.run_once(now)]:
             log.warning("%s", text)
         self.fallback.run_once(now)
         if self.health.good(wrong):
