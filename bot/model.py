@@ -152,7 +152,8 @@ class Alert:
     """One Slack message: the findings of one entity in one episode. Times in microseconds.
 
     `decision` is the named reason why it is or is not posted (`alert/decide.py` lists them). `owner` is the Slack user
-    who acknowledged or resolved it, `owned_at` when. `channel` and `ts` name the message once it is posted.
+    who acknowledged or resolved it, `owned_at` when. `channel` and `ts` name the message once it is posted. `floor` is
+    the least level that it has, whatever its findings say.
     """
 
     id: int
@@ -169,6 +170,7 @@ class Alert:
     owned_at: int | None = None
     channel: str | None = None
     ts: str | None = None
+    floor: Level = Level.informational
 
     @property
     def name(self) -> str:
@@ -181,12 +183,78 @@ class Alert:
         return self.decision.startswith("posted")
 
 
+Verdict = Literal["right", "wrong", "expected"]
+ExceptionKind = Literal["expected", "snooze", "answer"]  # answer: the person behind the actor said yes
+InquiryState = Literal["waiting", "asked", "silent", "unreachable", "yes", "no"]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a person said of an alert when closing it; `note` may be empty."""
+
+    verdict: Verdict
+    note: str
+    who: str
+    time: int
+
+
+@dataclass(frozen=True)
+class Quiet:
+    """An exception that was made from an alert and is in force."""
+
+    exception: int
+    kind: ExceptionKind
+    rule: str | None
+    who: str
+    expires: int
+
+
+@dataclass(frozen=True)
+class Inquiry:
+    """The question "was this you?" about an alert, to the person behind its actor. Times in microseconds.
+
+    `person` is the Slack user who was asked, once found; `due` is when silence is told.
+    """
+
+    id: int
+    alert: int
+    email: str
+    asked_by: str
+    created: int
+    state: InquiryState
+    person: str | None = None
+    asked: int | None = None
+    due: int | None = None
+    answered: int | None = None
+    reason: str = ""
+    channel: str | None = None
+    ts: str | None = None
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where an alert stands with people, beside its state: who gave it to its owner, how it was judged, what is quiet
+    until when, what the person behind the actor was asked, and how many exceptions wait for a second person.
+    """
+
+    assigned_by: str | None = None
+    judgement: Judgement | None = None
+    quiet: tuple[Quiet, ...] = ()
+    inquiry: Inquiry | None = None
+    proposed: int = 0
+
+
 @dataclass(frozen=True)
 class AlertView:
-    """All that a message about an alert shows: the alert, its findings worst first, rules by id, evidence rows."""
+    """All that a message about an alert shows: the alert, its findings worst first, rules by id, evidence rows.
+
+    `first_seen` tells when each address of the evidence was first seen at all.
+    """
 
     alert: Alert
     findings: tuple[Finding, ...]
     rules: Mapping[str, Rule]
     evidence: tuple[Event, ...]
     late_by: int = 0  # microseconds between the last event and the pass that found it, where that is long
+    standing: Standing = Standing()
+    first_seen: Mapping[str, int] = field(default_factory=dict)

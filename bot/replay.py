@@ -19,6 +19,7 @@ from bot.poll.records import read_files
 from bot.settings import Settings
 from bot.show import lines, progress, table
 from bot.store import alerts, deliveries, notices
+from bot.store.cards import Card, Placed
 from bot.store.notices import NoticeView
 from bot.store.schema import Store
 from bot.times import MINUTE, iso, parse_time
@@ -67,6 +68,10 @@ class Printer:
     def post_text(self, channel: str, text: str, thread_ts: str | None = None, mention: tuple[str, ...] = ()) -> str:
         """Do nothing: words and replies are no alerts."""
         return ""
+
+    def draw_card(self, channel: str, card: Card, *, repeat: bool) -> Placed:
+        """Nothing asks for cards in a replay."""
+        return Placed(channel, "")
 
     def find_alert(self, channel: str, alert_id: int, since: int) -> str | None:
         """Find nothing: nothing is ever cut off."""

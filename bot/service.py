@@ -27,7 +27,7 @@ from bot.schedule import Job, Schedule
 from bot.serving import Serving
 from bot.settings import Settings
 from bot.slack.bolt import SlackApp
-from bot.store import outbox
+from bot.store import inquiries, outbox, proposals
 from bot.times import DAY, MINUTE, SECOND, iso
 from bot.watch.calls import hand_over, ping
 from bot.watch.canary import Canary
@@ -159,7 +159,9 @@ class Service:
         follow.run_once(self.app.store, self.app.book.routing, now(), self.app.facts.zone)
 
     def post(self) -> None:
-        """Send what waits in the outbox."""
+        """Do what time alone has made due, and send what waits in the outbox."""
+        proposals.lapse(self.app.store, now())
+        inquiries.escalate(self.app.store, now())
         self.postman.run_once()
 
     def illustrate(self) -> None:

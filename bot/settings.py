@@ -48,6 +48,7 @@ class Settings(BaseSettings):
     channel: str | None = Field(None, alias="AUDIT_BOT_CHANNEL")
     ops_channel: str | None = Field(None, alias="AUDIT_BOT_OPS_CHANNEL")
     allowed: Annotated[tuple[str, ...], NoDecode] = Field((), alias="AUDIT_BOT_ALLOWED")
+    two_person: bool = Field(True, alias="AUDIT_BOT_TWO_PERSON")
     poll_seconds: float = Field(30, alias="AUDIT_BOT_POLL_SECONDS", ge=1, le=3600)
     overlap_seconds: int = Field(900, alias="AUDIT_BOT_OVERLAP_SECONDS", ge=0, le=86400)
     backfill_days: int = Field(90, alias="AUDIT_BOT_BACKFILL_DAYS", ge=0, le=3650)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from bot.sandbox.slack import FakeSlack, fake_slack
 from bot.sandbox.slack_state import ALERTS, GROUP, OPS, TOKEN
 from bot.serving import serve
 from bot.settings import Settings, load
-from bot.slack.bolt import SlackApp
+from bot.slack.bolt import WORKERS, SlackApp
 from bot.store import alerts, events, outbox
 from bot.store.schema import Store
 from bot.times import MINUTE, SECOND, parse_time
@@ -76,7 +77,7 @@ def seed_alert(store: Store, actor: str = "eve@corp.example", level: Level = Lev
     first, last = NOW - MINUTE - 11 * 45 * SECOND, NOW - MINUTE
     rule = Rule(
         RULE, "Bulk delete by one actor", level, description="Ten or more things deleted by one actor in ten minutes.",
-        runbook="https://runbooks.corp.example/bulk-delete",
+        runbook="https://runbooks.corp.example/bulk-delete", ask_actor=True,
     )  # fmt: skip
     alerts.remember_rules(store, [rule])
     alert = alerts.insert_alert(
@@ -104,11 +105,53 @@ class Lab:
         """Send what waits."""
         self.postman.run_once()
 
+    def settle(self) -> None:
+        """Wait until the app has worked on all that it was sent."""
+        idle = threading.Barrier(WORKERS + 1)
+        for _ in range(WORKERS):
+            self.app._workers.submit(idle.wait, 10)
+        idle.wait(10)
+
     def posted_alert(self, **more: Any) -> tuple[int, str]:
         """Seed an alert and post it; return its id and the message's ts."""
         number = seed_alert(self.store, **more)
         self.deliver()
         return number, str(self.slack.messages()[-1]["ts"])
+
+    def press(self, user: str, ts: str, action: str, value: str | None = None) -> dict[str, Any] | None:
+        """Press a button of a message, or choose in its menu; return the modal that opens, if one does."""
+        before = self.slack.views.top(user)
+        self.slack.requests.click(user, self.channel_of(ts), ts, action, value=value)
+        self.settle()
+        after = self.slack.views.top(user)
+        return self.slack.views.described(after) if after and after is not before else None
+
+    def submit(self, user: str, **values: str) -> dict[str, str]:
+        """Fill in the modal that somebody has open, and submit it; return what is wrong by field."""
+        shown = self.slack.views.top(user)
+        assert shown is not None, "no modal is open"
+        return self.slack.requests.submit(user, shown.id, values)
+
+    def choose(self, user: str, field: str, **values: str) -> str:
+        """Change a field of the open modal that tells the bot of it; return what the modal says then."""
+        shown = self.slack.views.top(user)
+        assert shown is not None, "no modal is open"
+        self.slack.requests.act(user, shown.id, field, values)
+        self.settle()
+        return words(shown.content["blocks"])
+
+    def resolve(self, user: str, ts: str, verdict: str = "right", note: str = "") -> dict[str, str]:
+        """Press Resolve and say what the alert was."""
+        assert self.press(user, ts, "alert_resolve")
+        return self.submit(user, verdict=verdict, note=note)
+
+    def channel_of(self, ts: str) -> str:
+        """Return the channel of a message."""
+        return next(c for c in self.slack.channels if any(m["ts"] == ts for m in self.slack.everything(c)))
+
+    def told(self, user: str) -> str:
+        """Return what somebody alone was told."""
+        return words(self.slack.ephemerals(user))
 
     def journal(self, what: str) -> list[tuple[str, str]]:
         """Return who and detail of the journal's entries of one kind."""

@@ -136,7 +136,7 @@ def test_acknowledge_resolve_and_the_second_click(store: Store) -> None:
     assert "already resolved" in alerts.resolve(store, 1, "U1", NOW).reason
     assert not alerts.resolve(store, 99, "U1", NOW).done
     assert [entry["what"] for entry in journal.entries(store)] == ["acknowledged", "resolved"]
-    assert queued(store) == [("post", 1), ("update", 1)]
+    assert queued(store) == [("post", 1), ("update", 1), ("reply", 1), ("reply", 1)]
 
 
 def test_more_of_the_same_after_resolve_stays_quiet(store: Store) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -131,7 +132,7 @@ def test_an_exception_lasts_at_most_ninety_days(known: Store, days: float) -> No
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(known: Store, change: dict[str, str], word: str) -> None:
-    given_: dict[str, str] = {"condition": "actor:ci-bot", "reason": "clean-up", "author": "ann", **change}
+    given_: dict[str, Any] = {"condition": "actor:ci-bot", "reason": "clean-up", "author": "ann", **change}
     with pytest.raises(ConfigError, match=word) as error:
         exceptions.add(known, now=NOW, expires=NOW + DAY, **given_)
     assert len(str(error.value).splitlines()) == 1

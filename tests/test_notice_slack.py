@@ -19,7 +19,8 @@ from bot.fields import FactSettings
 from bot.model import Alert, Entity, Finding, Level, Rule
 from bot.sandbox.limits import refusal
 from bot.sandbox.slack_state import ALERTS, GROUP
-from bot.slack.blocks import check_limits, payload
+from bot.slack.blocks import Message, check_limits, payload
+from bot.slack.desk import Gesture, RefusedError
 from bot.slack.notice_message import LISTED, list_answer, notice_message
 from bot.store import alerts
 from bot.store.notices import Notice, NoticeView
@@ -76,8 +77,8 @@ def test_the_notice_lists_and_opens_what_it_stands_for(bench: Lab) -> None:
     opened = eventually(lambda: bench.slack.ephemerals(GRACE)[1:])[0]
     assert "a11@corp.example" in words(opened)
     bench.slack.requests.click(GRACE, ALERTS, opened["ts"], "alert_resolve")
-    told = eventually(lambda: bench.slack.ephemerals(GRACE)[2:])[0]
-    assert "You have resolved A12." in words(told)
+    eventually(lambda: bench.slack.views.top(GRACE))
+    assert bench.submit(GRACE, verdict="wrong") == {}
     assert "3 open, 1 resolved" in words(bench.slack.messages()[-1])
     assert [json.loads(detail) for _, detail in bench.journal("listed")] == [{"found": True, "notice": "1"}]
     assert bench.slack.ephemerals(NADIA) == []
@@ -95,13 +96,22 @@ def test_others_may_not_list(bench: Lab) -> None:
 def test_what_is_decided_about_a_rolled_up_alert_shows_in_the_notice(bench: Lab) -> None:
     """It has no message of its own, so whoever clicks is told in words."""
     flood(bench, 11)
-    actions = bench.app._actions
-    opened = actions.open_alert("11", GRACE, UTC)
+
+    def press(button: str, value: str) -> Message | None:
+        return bench.app._buttons[button](Gesture(button, value, GRACE, None))
+
+    opened = press("notice_open", "11")
+    assert opened is not None
     assert any(block["type"] == "actions" for block in opened.details)
-    assert actions.decide("alert_acknowledge", "11", GRACE, None) == "You have acknowledged A11."
+    said = press("alert_acknowledge", "11")
+    assert said is not None
+    assert said.text == "You have acknowledged A11."
     assert "1 acknowledged" in words(bench.slack.messages()[-1])
-    assert actions.open_alert("99", GRACE, UTC).text.startswith("There is no such alert")
-    assert actions.list_notice("x", GRACE, UTC).text.startswith("There is no such alert")
+    with pytest.raises(RefusedError, match="There is no such alert"):
+        press("notice_open", "99")
+    nothing = press("notice_list", "x")
+    assert nothing is not None
+    assert nothing.text.startswith("There is no such alert")
 
 
 def test_a_storm_that_is_over_says_so(bench: Lab) -> None:

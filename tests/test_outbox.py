@@ -9,6 +9,7 @@ from bot.alert.routing import Routing
 from bot.errors import DeliveryError
 from bot.model import AlertView, Level
 from bot.store import outbox
+from bot.store.cards import Card, Placed
 from bot.store.notices import NoticeView
 from bot.store.schema import Store
 from bot.times import HOUR, MINUTE, SECOND
@@ -50,6 +51,11 @@ class Slack:
         self._may_fail()
         self.sent.append(("text", channel, " ".join([*mention, text]), thread_ts or ""))
         return "2.2"
+
+    def draw_card(self, channel: str, card: Card, *, repeat: bool) -> Placed:
+        self._may_fail()
+        self.sent.append(("card", channel, type(card).__name__, "repeat" if repeat else ""))
+        return Placed(channel, "9.9")
 
     def find_alert(self, channel: str, alert_id: int, since: int) -> str | None:
         return self.there.get(alert_id)

@@ -130,7 +130,7 @@ def test_acknowledge_then_resolve_shows_in_the_message_and_in_the_journal(bench:
     assert bench.slack.requests.click(GRACE, ALERTS, ts, ACKNOWLEDGE).status == 200
     eventually(lambda: "Acknowledged" in words(bench.slack.messages()))
     assert GRACE in words(bench.slack.messages())
-    bench.slack.requests.click(DANIEL, ALERTS, ts, RESOLVE)
+    bench.resolve(DANIEL, ts, "wrong")
     eventually(lambda: "Resolved" in words(bench.slack.messages()))
     assert state(bench) == "resolved"
     assert [who for who, _ in (*bench.journal("acknowledged"), *bench.journal("resolved"))] == [GRACE, DANIEL]

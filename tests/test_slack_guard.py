@@ -38,6 +38,10 @@ class Book:
         self._note()
         return self.groups[group_id]
 
+    def by_email(self, email: str) -> Person | None:
+        self._note()
+        return next((person for person in self.people.values() if person.email == email), None)
+
     def _note(self) -> None:
         self.asked += 1
         if self.silent:

@@ -27,6 +27,7 @@ from bot.times import DAY, HOUR, MINUTE
 from tests.slack_lab import NOW, RULE, words
 
 UTC = ZoneInfo("UTC")
+DECIDE, LOOK = ["alert_assign", "alert_snooze", "alert_expect", "alert_resolve"], ["alert_evidence", "alert_more"]
 HOSTILE = (
     "<!channel>", "<@U0GRACE>", "`code` *bold* _it_ ~no~", "<https://evil.example|your bank>", ":bell: :smile:", "",
     "http://evil.example/x", "\u202egnp.exe\u202c", "zero\u200bwidth", "x" * 5_000, "a\nb\n> quote", "&lt;!here&gt;",
@@ -116,15 +117,17 @@ def test_each_level_has_its_colour_and_its_word() -> None:
 @pytest.mark.parametrize(
     ("state", "buttons"),
     [
-        ("open", ["alert_acknowledge", "alert_resolve"]), ("acknowledged", ["alert_resolve"]), ("resolved", []),
-        ("removed", []),
+        ("open", ["alert_acknowledge", *DECIDE, *LOOK]), ("acknowledged", [*DECIDE, *LOOK]), ("resolved", LOOK),
+        ("removed", LOOK),
     ],
 )  # fmt: skip
 def test_buttons_offer_what_may_still_be_done_and_carry_the_id_alone(state: AlertState, buttons: list[str]) -> None:
     shown = alert_message(view(alert(state=state, owner="U0GRACE", owned_at=NOW)))
     found = [element for block in shown.details for element in block["elements"] if "action_id" in element]
     assert [element["action_id"] for element in found] == buttons
-    assert {element["value"] for element in found} <= {"12"}
+    assert {element.get("value", "12") for element in found} == {"12"}
+    values = [option["value"] for element in found for option in element.get("options", ())]
+    assert values == ["timeline:12", "export:12", "share:12"]
 
 
 def test_the_one_who_has_it_is_mentioned_with_the_moment() -> None:

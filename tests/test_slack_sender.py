@@ -212,8 +212,8 @@ def test_a_crash_between_acceptance_and_record_ends_in_one_message(tmp_path: Pat
 def test_an_alert_in_the_outbox_is_redrawn_after_a_click(tmp_path: Path) -> None:
     with lab(tmp_path) as bench:
         _, ts = bench.posted_alert()
-        bench.slack.requests.click("U0GRACE", ALERTS, ts, "alert_resolve")
+        bench.slack.requests.click("U0GRACE", ALERTS, ts, "alert_acknowledge")
         eventually(lambda: bench.slack.messages()[0].get("edited"))
         said = words(bench.slack.messages())
-        assert "Resolved" in said
-        assert "alert_resolve" not in json.dumps(bench.slack.messages())
+        assert "Acknowledged" in said
+        assert "alert_acknowledge" not in json.dumps(bench.slack.messages())

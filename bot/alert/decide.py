@@ -82,7 +82,7 @@ def gathered(alert: Alert, findings: Sequence[Finding], *, history: bool, late_b
     points = risk(findings)
     return replace(
         alert,
-        level=max(finding.level for finding in findings),
+        level=max(alert.floor, *(finding.level for finding in findings)),
         points=points,
         first=min(finding.first for finding in findings),
         last=max(finding.last for finding in findings),

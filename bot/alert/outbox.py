@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from bot.alert import cards
+from bot.alert.cards import CardSender
 from bot.alert.routing import Routing
 from bot.errors import DeliveryError
 from bot.model import AlertView
@@ -20,7 +22,7 @@ NO_ACCESS_PAUSE = 60 * SECOND  # between tries while Slack refuses the token: wh
 PATIENCE = 24 * HOUR  # a row that Slack refuses for passing reasons is tried so long
 
 
-class Sender(Protocol):
+class Sender(CardSender, Protocol):
     """Where messages go. Each method raises DeliveryError."""
 
     def post_alert(self, channel: str, view: AlertView, repeat: bool) -> tuple[str, str]:
@@ -110,6 +112,10 @@ class Postman:
             outbox.delivered_to_nobody(self.store, row, self.now())
             return
         channel = self._channel(row)
+        if row.kind == "card":
+            cards.send(self.store, self.sender, row, channel, self.now(), repeat=bool(row.unsure))
+            outbox.posted(self.store, row, self.now())
+            return
         if channel is None:
             raise DeliveryError("no_channel", permanent=False, retry_after=60)
         if row.kind in ("post", "update"):

@@ -12,12 +12,13 @@ from bot.detect.watcher import Strange, Watcher
 from bot.detect.windows import EntityKind, Seen, WindowKey
 from bot.fields import FactSettings
 from bot.model import FOREST, Finding
-from bot.store import alerts, spoken
+from bot.store import alerts, judgements, spoken
 from bot.store.events import Added
 from bot.store.schema import Store
 from bot.store.views import FACT_SQL
-from bot.times import HOUR
+from bot.times import DAY, HOUR
 
+LONGEST = 7 * DAY  # of a confirmed finding: more hours than that are not left out
 TITLE = {"actor": "Unusual hour of an actor", "ip": "Unusual hour of an address"}
 _ENTITY = {
     "actor": "e.actor = (SELECT id FROM actors WHERE name = ?)",
@@ -34,6 +35,7 @@ class ForestWatch:
     config: ForestConfig = field(default_factory=ForestConfig)
     post_from: int = 30  # points, as in rules/routing.yml
     _watcher: Watcher | None = field(default=None, init=False)
+    _judged: int = field(default=-1, init=False)  # the newest judgement that the watcher knows of
 
     def reset(self) -> None:
         """Forget what is in memory: a pass that it has seen was rolled back."""
@@ -43,6 +45,8 @@ class ForestWatch:
         """Return the findings that are new or changed by what was added. Has to run inside the pass's transaction."""
         watcher = self._watcher or self._warmed(added, now)
         self._watcher = watcher
+        for key in self._confirmed():
+            watcher.exclude(*key)
         strange = watcher.observe(list(self._seen("e.id > ?", added.after, "e.id")), now)
         self.store.set_meta("forest", watcher.state())
         self.store.set_meta("forest_seen", str(self.store.value("SELECT max(id) FROM events")))
@@ -51,12 +55,22 @@ class ForestWatch:
     def _warmed(self, added: Added, now: int) -> Watcher:
         """Build the watcher from the store: what was there at first in order of time, what came since as it came."""
         told = [_key(one) for one in alerts.findings(self.store, "rule = ? AND state = 'open'", (FOREST,))]
-        watcher = Watcher(self.config, spoken=self._spoken)
+        self._judged = -1
+        watcher = Watcher(self.config, self._confirmed(), spoken=self._spoken)
         base = self._base(added.after)
         first = self._seen("e.id <= ?", base, "e.time, e.id")
         then = self._seen(f"e.id > ? AND e.id <= {int(added.after)}", base, "e.id")
         watcher.warm(chain(first, then), now, told)
         return watcher
+
+    def _confirmed(self) -> list[WindowKey]:
+        """Return the hours of alerts that people said were right since this was last asked: they teach nothing."""
+        found, self._judged = judgements.confirmed(self.store, self._judged)
+        return [
+            WindowKey("actor" if kind == "actor" else "ip", entity, hour)
+            for kind, entity, first, last in found
+            for hour in range(first // HOUR * HOUR, min(last, first + LONGEST) + 1, HOUR)
+        ]
 
     def _base(self, after: int) -> int:
         """Return up to which event all is read in order of time: what is imported comes in any order."""

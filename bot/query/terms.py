@@ -191,6 +191,11 @@ def quoted(value: str) -> str:
     return value if re.fullmatch(r'[^\s(),"]+', value) else '"' + re.sub(r'(["\\])', r"\\\1", value) + '"'
 
 
+def literal(value: str) -> str:
+    """Return a value as a query has to spell it where nothing in it may stand for anything else."""
+    return '"' + re.sub(r'(["*\\])', r"\\\1", value) + '"'
+
+
 def start_of(token: Token) -> int:
     """Return where a token begins."""
     return cast(int, token.start_pos)

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from datetime import tzinfo
 
-from bot.slack.alert_message import ACKNOWLEDGE, RESOLVE, alert_message
-from bot.slack.answers import sorry_answer
-from bot.slack.blocks import Message
-from bot.slack.guard import OWN_ALERT, Person, concerns
-from bot.slack.notice_message import LISTED, list_answer
-from bot.store import alerts, journal, notices
-from bot.store.schema import Store
-from bot.times import MINUTE
+from bot.ask.sheet import csv_lines, records
+from bot.model import AlertView
+from bot.query import Query, parse_condition
+from bot.slack import alert_forms, answers
+from bot.slack.alert_message import ACKNOWLEDGE, ASK, ASSIGN, EVIDENCE, MORE, RESOLVE, alert_message
+from bot.slack.blocks import Json, Message
+from bot.slack.desk import GONE, Buttons, Desk, Gesture
+from bot.slack.notice_message import LIST, LISTED, OPEN, list_answer
+from bot.slack.text import clean
+from bot.store import alerts, exceptions, inquiries, journal, notices, search
+from bot.times import DAY, MINUTE
 
-DECISIONS = {ACKNOWLEDGE: alerts.acknowledge, RESOLVE: alerts.resolve}
-GONE = "There is no such alert any more."
 REMEMBERED = 1_000
-_ID = re.compile(r"\d{1,18}$", re.ASCII)
+SHOWN_EVENTS, SHOWN_HOURS = 50, 48
+NOT_EVENTS = "This alert is about the log itself: there are no events to show."
+NOTHING_HELD = "None of its findings holds any more: there is nothing to expect."
+NOBODY = "This alert names neither an actor nor an address: there is nobody to snooze. “Expected” works by rule."
 
 
 class Seen:
@@ -46,39 +48,99 @@ class Seen:
 
 
 class Actions:
-    """The buttons of alert messages. `poke` makes the outbox send the redrawn message at once."""
+    """The buttons of alert messages. Each returns what only the clicker gets to see, None where messages show it."""
 
-    def __init__(self, store: Store, now: Callable[[], int], poke: Callable[[], None]) -> None:
-        self._store, self._now, self._poke = store, now, poke
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self.buttons: Buttons = {
+            ACKNOWLEDGE: self._acknowledge,
+            ASSIGN: lambda click: self._form(click, alert_forms.assign_form),
+            RESOLVE: lambda click: self._form(click, alert_forms.resolve_form),
+            ASK: self._ask,
+            EVIDENCE: self._evidence,
+            MORE: self._more,
+            LIST: self._list,
+            OPEN: self._open,
+        }
 
-    def decide(self, action: str, value: str, user_id: str, person: Person | None) -> str:
-        """Acknowledge or resolve a button's alert; return what to tell the clicker, "" where the message shows it."""
-        now = self._now()
-        view = alerts.view(self._store, int(value), now) if _ID.match(value) else None
+    def _acknowledge(self, click: Gesture) -> Message | None:
+        desk, view = self._desk, self._desk.decide(click)
+        outcome = alerts.acknowledge(desk.store, view.alert.id, click.user, desk.now())
+        desk.settle(click, outcome)
+        return None if view.alert.ts else answers.sorry_answer(outcome.reason)  # rolled up: no message would show it
+
+    def _list(self, click: Gesture) -> Message:
+        """Show the alerts that a notice stands for."""
+        desk, number = self._desk, int(click.value) if click.value.isdecimal() else 0
+        view = notices.view(desk.store, number)
+        detail = {"notice": click.value[:20], "found": view is not None}
+        journal.write(desk.store, desk.now(), click.user, "listed", detail)
         if view is None:
-            return self._refuse(user_id, action, value, GONE)
-        if concerns(view, person):
-            return self._refuse(user_id, action, value, OWN_ALERT)
-        outcome = DECISIONS[action](self._store, view.alert.id, user_id, now)
-        if not outcome.done:
-            return self._refuse(user_id, action, value, outcome.reason)
-        self._poke()
-        return "" if view.alert.ts else outcome.reason  # rolled up, it has no message that would show it
+            return answers.sorry_answer(GONE)
+        return list_answer(view, notices.members(desk.store, number, LISTED), desk.facts.zone)
 
-    def list_notice(self, value: str, user_id: str, zone: tzinfo) -> Message:
-        """Return the alerts that a notice stands for, to be shown to whoever asks."""
-        number = int(value) if _ID.match(value) else 0
-        view = notices.view(self._store, number)
-        journal.write(self._store, self._now(), user_id, "listed", {"notice": value[:20], "found": view is not None})
-        return list_answer(view, notices.members(self._store, number, LISTED), zone) if view else sorry_answer(GONE)
+    def _open(self, click: Gesture) -> Message:
+        """Show one alert with its buttons: it may have no message of its own."""
+        view = self._desk.look(click)
+        journal.write(self._desk.store, self._desk.now(), click.user, "opened", {"alert": view.alert.id})
+        return alert_message(view, self._desk.facts.zone)
 
-    def open_alert(self, value: str, user_id: str, zone: tzinfo) -> Message:
-        """Return one alert with its buttons, to be shown to whoever asks: it may have no message of its own."""
-        view = alerts.view(self._store, int(value), self._now()) if _ID.match(value) else None
-        journal.write(self._store, self._now(), user_id, "opened", {"alert": value[:20], "found": view is not None})
-        return alert_message(view, zone) if view else sorry_answer(GONE)
+    def _ask(self, click: Gesture) -> None:
+        desk, view = self._desk, self._desk.decide(click)
+        desk.settle(click, inquiries.ask(desk.store, view.alert.id, click.user, desk.now()))
 
-    def _refuse(self, user_id: str, action: str, value: str, reason: str) -> str:
-        detail = {"action": action, "alert": value[:20], "outcome": reason}
-        journal.write(self._store, self._now(), user_id, "click", detail)
-        return reason
+    def _form(self, click: Gesture, form: Callable[[AlertView], Json]) -> None:
+        """Open a form about an alert that is not closed."""
+        view = self._desk.decide(click)
+        refuse_closed(self._desk, click, view)
+        self._desk.open(click, form(view))
+
+    def _evidence(self, click: Gesture) -> Message:
+        """Show the alert's events as `/audit` does."""
+        query = self._events(click)
+        page = search.search(self._desk.store, query, self._desk.facts)
+        return answers.search_answer(query, page, self._desk.facts.zone)
+
+    def _more(self, click: Gesture) -> Message | None:
+        """Do what was chosen in the menu; its value is a word and an id."""
+        word, _, number = click.value.partition(":")
+        click = Gesture(click.what, number, click.user, click.person, click.trigger)
+        if word == "timeline":
+            return self._timeline(click)
+        if word == "export":
+            return self._export(click)
+        self._desk.open(click, alert_forms.share_form(self._desk.look(click)))
+        return None
+
+    def _timeline(self, click: Gesture) -> Message:
+        query = self._events(click, before=DAY)
+        buckets = search.timeline(self._desk.store, query, self._desk.facts, SHOWN_HOURS)
+        return answers.timeline_answer(query, buckets, self._desk.facts.zone)
+
+    def _export(self, click: Gesture) -> Message | None:
+        """Put the alert's events into its thread as a file."""
+        view, query = self._desk.look(click), self._events(click)
+        if not view.alert.channel:
+            raise self._desk.refusal(click, "The alert has no thread yet: please try again in a minute.")
+        content = b"".join(csv_lines(records(self._desk.store, query, self._desk.facts)))
+        title = f"Events of {view.alert.name}, {clean(str(view.alert.entity), 80)}"
+        self._desk.windows.post_file(
+            view.alert.channel, f"{view.alert.name}.csv", content, title, thread_ts=view.alert.ts
+        )
+        return None
+
+    def _events(self, click: Gesture, before: int = 0) -> Query:
+        """Return what finds an alert's events: what its entity did from the first to the last of them."""
+        alert = self._desk.look(click).alert
+        text = exceptions.condition_of(alert.entity)
+        if text is None:
+            raise self._desk.refusal(click, NOT_EVENTS)
+        condition = parse_condition(text)
+        return Query(condition, alert.first - before, alert.last, SHOWN_EVENTS, newest_first=False, text=text)
+
+
+def refuse_closed(desk: Desk, gesture: Gesture, view: AlertView) -> None:
+    """Raise RefusedError where an alert is closed already."""
+    if view.alert.state not in ("open", "acknowledged"):
+        by = f" by <@{view.alert.owner}>" if view.alert.owner else ""
+        raise desk.refusal(gesture, f"{view.alert.name} is already {view.alert.state}{by}: nothing was changed.")

@@ -3,36 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, timedelta, tzinfo
 
-from bot.model import AlertView, Event, Finding, Level
+from bot.model import AlertView, Event, Finding, Inquiry, Level
 from bot.slack import blocks
-from bot.slack.blocks import Block, Message, Piece, bold, code, faint
+from bot.slack.blocks import Block, Message, Piece, Press, bold, code, faint
 from bot.slack.text import clean, cut
+from bot.store.inquiries import may_ask
 from bot.times import EPOCH, MINUTE, say_duration
 
 EVENT_TYPE = "audit_bot_alert"  # of the message's metadata, by which it is found again after a crash
-ACKNOWLEDGE, RESOLVE = "alert_acknowledge", "alert_resolve"
+ACKNOWLEDGE, RESOLVE, ASSIGN, SNOOZE, EXPECT, ASK, EVIDENCE, MORE = (
+    "alert_acknowledge", "alert_resolve", "alert_assign", "alert_snooze", "alert_expect", "alert_ask", "alert_evidence",
+    "alert_more",
+)  # fmt: skip
 COLORS = ("#8b949e", "#2f81f7", "#d99a00", "#e8590c", "#c92a2a")  # by level
 OVER_COLOR = "#6e7781"
 OVER = ("resolved", "removed")
 SHOWN_FINDINGS, SHOWN_EVIDENCE = 6, 3
 SHOWN_RUNBOOKS = 3
 SENTENCE_LENGTH = 280
+JUDGED = {"right": "right", "wrong": "a false alarm", "expected": "expected"}
+QUIET = {"snooze": "Snoozed", "expected": "Expected", "answer": "Quiet"}
 REPEAT = "Possible repeat: Slack did not say whether it took this message the first time."
 
 
-def alert_message(view: AlertView, zone: tzinfo = UTC, *, repeat: bool = False, buttons: bool = True) -> Message:
+@dataclass(frozen=True)
+class Face:
+    """What Slack knows of the person behind an actor: a name, and the address of a picture."""
+
+    name: str
+    picture: str = ""
+
+
+def alert_message(
+    view: AlertView, zone: tzinfo = UTC, *, repeat: bool = False, buttons: bool = True, face: Face | None = None
+) -> Message:
     """Return the message as the alert stands; `repeat` says on it that it may be there twice.
+
+    `face` is whom Slack knows behind the actor, if anybody.
 
     It names moments, not how long ago they were: nobody draws it again just because time goes on.
     """
     alert = view.alert
     spoken = sentence(view)
-    details = list(_details(view, zone))
+    details = list(_details(view, zone, face))
     if repeat:
         details.append(blocks.small(REPEAT))
-    if buttons and alert.state not in OVER:
+    if buttons:
         details.append(_buttons(view))
     return blocks.message(
         spoken,
@@ -83,21 +102,59 @@ def say_span(first: int, last: int, zone: tzinfo = UTC) -> str:
 
 
 def state_pieces(view: AlertView) -> list[Piece]:
-    """Return who has the alert since when, or how it ended."""
-    alert = view.alert
+    """Return who has the alert since when, or how it ended, and what it was judged to be."""
+    alert, standing = view.alert, view.standing
     if alert.state == "open":
         return [bold("Open"), f" since {say_time(alert.opened)}: nobody has it yet."]
     words = {"acknowledged": "Acknowledged", "resolved": "Resolved", "removed": "Closed"}
-    pieces: list[Piece] = [bold(words[alert.state])]
+    pieces: list[Piece] = [bold("Assigned" if standing.assigned_by else words[alert.state])]
     if alert.owner:
-        pieces += [" by ", blocks.person(clean(alert.owner))]
+        to = " to " if standing.assigned_by else " by "
+        pieces += [to, "the bot" if alert.owner == "bot" else blocks.person(clean(alert.owner))]
+    if standing.assigned_by:
+        pieces += [" by ", blocks.person(clean(standing.assigned_by))]
     if alert.owned_at is not None:
         pieces.append(f" at {say_time(alert.owned_at)}")
-    return [*pieces, ": its rule was removed." if alert.state == "removed" else "."]
+    if judgement := standing.judgement:
+        pieces += [" as ", bold(JUDGED[judgement.verdict])]
+        pieces.append(f": {clean(judgement.note, 300)}" if judgement.note else "")
+    ended = ": its rule was removed." if alert.state == "removed" else "."
+    return [piece for piece in (*pieces, ended) if piece != ""]
 
 
-def _details(view: AlertView, zone: tzinfo) -> Iterator[Block]:
-    yield blocks.paragraph(*_facts(view, zone))
+def standing_pieces(view: AlertView) -> Iterator[list[Piece]]:
+    """Yield a line for each thing that people decided beside: what is quiet, what waits, what somebody answered."""
+    for quiet in view.standing.quiet:
+        rule = view.rules.get(quiet.rule or "")
+        of = f" for {clean(rule.title, 80)}" if rule else ""
+        who = blocks.person(clean(quiet.who))
+        yield [bold(QUIET[quiet.kind]), f"{of} until {say_time(quiet.expires)} by ", who, "."]
+    if view.standing.proposed:
+        yield [bold("Proposed"), ": an exception waits for a second person; see the channel."]
+    if inquiry := view.standing.inquiry:
+        yield _asked(inquiry)
+
+
+def _asked(one: Inquiry) -> list[Piece]:
+    who = blocks.person(one.person) if one.person else code(clean(one.email, 80))
+    reason = f" “{clean(one.reason, 300)}”" if one.reason else ""
+    answered = say_time(one.answered) if one.answered is not None else ""
+    due = say_time(one.due) if one.due is not None else ""
+    said: dict[str, list[Piece]] = {
+        "waiting": ["The question to ", who, " is on its way."],
+        "unreachable": ["Slack knows nobody to ask behind ", who, "."],
+        "asked": [who, f" was asked; until {due} an answer is waited for."],
+        "silent": [who, " did not answer in 2 h."],
+        "yes": [who, " said ", bold("yes"), f" at {answered}{reason}: evidence, not proof."],
+        "no": [who, " said ", bold("no"), f" at {answered}{reason}."],
+    }
+    return [bold("Was this you?"), " ", *said[one.state]]
+
+
+def _details(view: AlertView, zone: tzinfo, face: Face | None) -> Iterator[Block]:
+    if face is not None and face.picture:
+        yield blocks.portrait(face.picture, clean(face.name, 80))
+    yield blocks.paragraph(*_facts(view, zone, face))
     if view.findings:
         yield blocks.paragraph(bold("Why this is unusual"))
         yield blocks.bullets([_finding(view, place) for place in range(len(view.findings[:SHOWN_FINDINGS]))])
@@ -108,23 +165,27 @@ def _details(view: AlertView, zone: tzinfo) -> Iterator[Block]:
         yield blocks.preformatted("\n".join(evidence_line(event) for event in view.evidence[:SHOWN_EVIDENCE]))
     if runbooks := _runbooks(view):
         yield blocks.paragraph(*runbooks)
-    yield blocks.paragraph(*state_pieces(view))
+    yield blocks.paragraph(*_state(view))
     yield blocks.small(*_footer(view))
 
 
-def _facts(view: AlertView, zone: tzinfo) -> list[Piece]:
+def _state(view: AlertView) -> list[Piece]:
+    return [*state_pieces(view), *(piece for line in standing_pieces(view) for piece in ("\n", *line))]
+
+
+def _facts(view: AlertView, zone: tzinfo, face: Face | None = None) -> list[Piece]:
     """Return who, how much, when, where from: one line each."""
     alert = view.alert
     local = "" if zone is UTC or str(zone) == "UTC" else f" ({say_span(alert.first, alert.last, zone)})"
     rows: list[tuple[str, list[Piece]]] = [
         ("Level", [bold(level_word(alert.level)), f", {alert.points} risk points"]),
-        ("Who", [code(clean(str(alert.entity))), _kind(view)]),
+        ("Who", [*_named(face), code(clean(str(alert.entity))), _kind(view)]),
         (
             "How much",
             [f"{alert.events:,} {'event' if alert.events == 1 else 'events'} {_within(alert.first, alert.last)}"],
         ),
         ("When", [say_span(alert.first, alert.last), local]),
-        ("Where from", _where(view)),
+        ("Where from", where_from(view)),
     ]
     pieces: list[Piece] = []
     for number, (name, values) in enumerate(rows):
@@ -138,17 +199,32 @@ def _kind(view: AlertView) -> str:
     return kinds.get(view.alert.entity.kind, f", a {fact}" if fact in ("person", "key", "webhook") else "")
 
 
-def _where(view: AlertView) -> list[Piece]:
-    """Return the addresses that the findings and the evidence name, those never seen before marked."""
-    strange = {event.ip for event in view.evidence if event.facts.get("network_new_for_actor") is True}
+def _named(face: Face | None) -> list[Piece]:
+    """Return the name where there is no picture to stand beside."""
+    return [bold(clean(face.name, 80)), ", "] if face and not face.picture else []
+
+
+def where_from(view: AlertView) -> list[Piece]:
+    """Return the addresses that the findings and the evidence name, with what is known of each."""
     named = (*(found.ip for found in view.findings), *(event.ip for event in view.evidence))
     addresses = list(dict.fromkeys(ip for ip in named if ip))
     pieces: list[Piece] = []
     for ip in addresses[:4]:
-        pieces += [", " * bool(pieces), code(clean(ip, 45)), " (network never seen for this actor)" * (ip in strange)]
+        pieces += [", " * bool(pieces), code(clean(ip, 45)), _known(view, ip)]
     if len(addresses) > 4:
         pieces.append(f" and {len(addresses) - 4} more")
     return [piece for piece in pieces if piece != ""] or [faint("no address in the log")]
+
+
+def _known(view: AlertView, ip: str) -> str:
+    """Return what is known of an address: a network new to this actor, the moment at which it was first seen."""
+    strange = any(event.ip == ip and event.facts.get("network_new_for_actor") is True for event in view.evidence)
+    first = view.first_seen.get(ip)
+    known = [
+        *(["network never seen for this actor"] if strange else []),
+        *([f"first seen {say_time(first)}"] if first is not None else []),
+    ]
+    return f" ({', '.join(known)})" if known else ""
 
 
 def _finding(view: AlertView, place: int) -> list[Piece]:
@@ -176,9 +252,23 @@ def _footer(view: AlertView) -> list[str]:
 
 
 def _buttons(view: AlertView) -> Block:
-    value = str(view.alert.id)  # an id and no more: the state is read from the store at the click
-    resolve = ("Resolve", RESOLVE, value, None)
-    return blocks.buttons(*[("Acknowledge", ACKNOWLEDGE, value, "primary")] * (view.alert.state == "open"), resolve)
+    """Return the buttons that make sense now; their values are ids: the state is read from the store at the click."""
+    value, alert = str(view.alert.id), view.alert
+    given: list[Press] = []
+    if alert.state == "open":
+        given.append(("Acknowledge", ACKNOWLEDGE, value, "primary"))
+    if alert.state not in OVER:
+        given += [
+            ("Assign", ASSIGN, value, None),
+            ("Snooze", SNOOZE, value, None),
+            ("Expected", EXPECT, value, None),
+            ("Resolve", RESOLVE, value, "primary" if alert.state == "acknowledged" else None),
+        ]
+    if may_ask(view):
+        given.append(("Ask the person", ASK, value, None))
+    given.append(("Evidence", EVIDENCE, value, None))
+    more = [("Timeline", "timeline"), ("Export as CSV", "export"), ("Share in a channel", "share")]
+    return blocks.buttons(*given, more=(MORE, [(text, f"{word}:{value}") for text, word in more]))
 
 
 def evidence_line(event: Event) -> str:
@@ -212,5 +302,5 @@ def _plain(view: AlertView, zone: tzinfo, spoken: str) -> str:
         f"- {''.join(map(blocks.bare, _finding(view, place)))}" for place in range(len(view.findings[:SHOWN_FINDINGS]))
     ]
     evidence = [evidence_line(event) for event in view.evidence[:SHOWN_EVIDENCE]]
-    state = "".join(map(blocks.bare, state_pieces(view)))
+    state = "".join(map(blocks.bare, _state(view)))
     return "\n".join((spoken, facts, *findings, *evidence, f"{view.alert.name}: {state}"))

@@ -17,7 +17,9 @@ from slackblocks import (
     Button,
     ColumnSettings,
     ContextBlock,
+    Image,
     Option,
+    OverflowMenu,
     PlainText,
     RawText,
     RichText,
@@ -43,6 +45,7 @@ MAX_FALLBACK = 3_900
 MAX_TABLE_ROWS = 100
 
 Piece = str | RichTextElement
+Press = tuple[str, str, str, str | None]  # a button: text, action id, value, style
 Json = dict[str, Any]
 _USER = re.compile(r"[UW][A-Z0-9]{2,20}$", re.ASCII)
 _GROUP = re.compile(r"S[A-Z0-9]{2,20}$", re.ASCII)
@@ -168,9 +171,21 @@ def small(*words: str) -> Block:
     return ContextBlock([PlainText(" · ".join(words))])
 
 
-def buttons(*given: tuple[str, str, str, str | None]) -> Block:
-    """Return buttons, each as text, action id, value and style (primary, danger or None)."""
-    return ActionsBlock([Button(text, action, value=value, style=style) for text, action, value, style in given])  # type: ignore[arg-type]  # any str
+def portrait(picture: str, name: str) -> Block:
+    """Return a person's picture with a name beside it."""
+    return ContextBlock([Image(alt_text=f"picture of {name}", image_url=picture), PlainText(name)])
+
+
+def buttons(*given: Press, more: tuple[str, Sequence[tuple[str, str]]] | None = None) -> Block:
+    """Return buttons, each as text, action id, value and style (primary, danger or None).
+
+    `more` is a menu at their end: its action id, and its choices as text and value.
+    """
+    row: list[Any] = [Button(text, action, value=value, style=style) for text, action, value, style in given]  # type: ignore[arg-type]  # any str
+    if more:
+        action, choices = more
+        row.append(OverflowMenu(action, [Option(PlainText(text), value) for text, value in choices]))
+    return ActionsBlock(row)
 
 
 def menu(hint: str, action: str, options: Iterable[tuple[str, str]]) -> Block:
@@ -183,7 +198,7 @@ def beneath(shown: Message, *given: tuple[str, str, str, str | None]) -> Message
     """Return a message with one more row of buttons at its end, each as `buttons` takes it."""
     if not given:
         return shown
-    row = _drawn(buttons(*given), f"b{len(shown.blocks) + len(shown.details)}")
+    row = drawn(buttons(*given), f"b{len(shown.blocks) + len(shown.details)}")
     if shown.details:
         return replace(shown, details=(*shown.details, row))
     return replace(shown, blocks=(*shown.blocks, row))
@@ -192,13 +207,14 @@ def beneath(shown: Message, *given: tuple[str, str, str, str | None]) -> Message
 def above(shown: Message, *pieces: Piece) -> Message:
     """Return a message with one more paragraph at its head, which its fallback texts say too."""
     words = "".join(map(bare, pieces))
-    row = _drawn(paragraph(*pieces), "above")
+    row = drawn(paragraph(*pieces), "above")
     return replace(shown, text=f"{words} {shown.text}", plain=f"{words}\n{shown.plain}", blocks=(row, *shown.blocks))
 
 
-def _drawn(block: Block, block_id: str) -> Json:
-    [drawn] = WebhookMessage(blocks=[block]).to_dict()["blocks"]
-    return {**drawn, "block_id": block_id}
+def drawn(block: Block, block_id: str) -> Json:
+    """Return a block as it is sent."""
+    [sent] = WebhookMessage(blocks=[block]).to_dict()["blocks"]
+    return {**sent, "block_id": block_id}
 
 
 def _section(pieces: Iterable[Piece]) -> RichTextSection:

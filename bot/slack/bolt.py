@@ -1,4 +1,4 @@
-"""Listens to Slack through Bolt: commands and buttons, over Socket Mode or over HTTP."""
+"""Listens to Slack through Bolt: commands, buttons and forms, over Socket Mode or over HTTP."""
 
 from __future__ import annotations
 
@@ -18,14 +18,22 @@ from slack_sdk.signature import Clock, SignatureVerifier
 from bot.errors import ConfigError, DeliveryError
 from bot.fields import FactSettings
 from bot.settings import Settings
-from bot.slack.actions import DECISIONS, Actions, Seen
+from bot.slack.actions import Actions, Seen
+from bot.slack.alert_forms import ANSWER_FORM
+from bot.slack.answering import Answering
 from bot.slack.answers import sorry_answer
 from bot.slack.asking import Asking
 from bot.slack.blocks import Message, payload
+from bot.slack.cards_message import ANSWERS
 from bot.slack.commands import COMMAND, Commands
-from bot.slack.guard import Asker, Cached, Guard, Person, Verdict, who_asks
-from bot.slack.notice_message import LIST, OPEN
-from bot.slack.sender import GUARD_SECONDS, Api, SlackDirectory, SlackSender, answer_by_url, told_apart
+from bot.slack.desk import Desk, RefusedError
+from bot.slack.forms import notice
+from bot.slack.gestures import pressed, submitted
+from bot.slack.guard import Asker, Guard, Person, Verdict, who_asks
+from bot.slack.notice_message import OPEN
+from bot.slack.quieting import Quieting
+from bot.slack.sender import SlackSender, answer_by_url, told_apart
+from bot.slack.submissions import Submissions
 from bot.slack.text import clean
 from bot.store import journal
 from bot.store.schema import Store
@@ -35,6 +43,7 @@ log = logging.getLogger(__name__)
 
 WORKERS = 4
 SOCKET_SILENCE = 60 * SECOND
+OPEN_TO_THE_ASKED = (*ANSWERS, ANSWER_FORM)
 BROKEN = "Something went wrong while I worked on that; it is in the log."
 
 
@@ -85,10 +94,12 @@ class SlackApp(SlackSender):
         super().__init__(settings, now, facts.zone)
         self._settings, self._store = settings, store
         self.poke: Callable[[], None] = lambda: None
-        self._directory = Cached(SlackDirectory(Api(settings, GUARD_SECONDS, repeat=False)), now)
         self._guard = Guard(settings.allowed, self._directory)
         self._asking = Asking(Commands(store, facts, now), self, now)
-        self._actions = Actions(store, now, lambda: self.poke())
+        desk = Desk(store, facts, now, lambda: self.poke(), self, self._guard.member, settings.two_person)
+        quieting = Quieting(desk)
+        self._buttons = {**Actions(desk).buttons, **quieting.buttons, **Answering(desk).buttons}
+        self._forms = Submissions(desk, quieting).forms
         self._handled = Seen(now)
         self._workers = ThreadPoolExecutor(WORKERS, "slack-work")
         self._listeners = ThreadPoolExecutor(2 * WORKERS, "slack-ack")
@@ -156,17 +167,16 @@ class SlackApp(SlackSender):
         )
         app.middleware(self._guarded)
         app.command(COMMAND)(self._hearing(self._asking.command))
-        for action, work in self._asking.buttons.items():
+        for action, work in (*self._asking.buttons.items(), *dict.fromkeys(self._buttons, self._press).items()):
             app.action(action)(self._hearing(work))
-        for action in DECISIONS:
-            app.action(action)(self._on_decision)
-        app.action(LIST)(self._on_look)
-        app.action(re.compile(rf"{OPEN}_\d+$"))(self._on_look)
+        app.action(re.compile(rf"{OPEN}_\d+$"))(self._hearing(self._press))
+        for callback in self._forms:
+            app.view(callback)(self._on_submission)
         return app
 
     def _guarded(self, body: dict[str, Any], context: BoltContext, ack: Ack, next: Callable[[], Any]) -> Any:  # noqa: A002 -- Bolt names it
         asker = who_asks(body)
-        verdict = self._guard.verdict(asker) if asker else Verdict("allowed")
+        verdict = self._verdict(asker) if asker else Verdict("allowed")
         if asker is None or verdict.allowed:
             context["person"] = verdict.person
             return next()
@@ -174,6 +184,8 @@ class SlackApp(SlackSender):
         said = sorry_answer(verdict.text)
         if asker.kind == "command":
             return ack({**payload(said), "response_type": "ephemeral"})
+        if asker.kind == "view":
+            return ack(response_action="update", view=notice("Not allowed", verdict.text))
         self._later(body, self._respond, body, said)
         return ack()
 
@@ -181,33 +193,41 @@ class SlackApp(SlackSender):
         """Return a listener that acknowledges at once, lets `work` follow, and hears each request only once."""
 
         def listener(ack: Ack, body: dict[str, Any], context: BoltContext) -> None:
-            ack()
             if not self._handled.again(str(body.get("trigger_id") or "")):
                 self._later(body, work, body, context.get("person"))
+            ack()
 
         return listener
 
-    def _on_decision(self, ack: Ack, body: dict[str, Any], context: BoltContext) -> None:
-        ack()
-        if not self._handled.again(str(body.get("trigger_id") or "")):
-            self._later(body, self._decide, body, context.get("person"))
+    def _verdict(self, asker: Asker) -> Verdict:
+        """Return whether somebody may; who was asked something may answer that, and nothing else."""
+        return self._guard.bystander(asker) if asker.what in OPEN_TO_THE_ASKED else self._guard.verdict(asker)
 
-    def _on_look(self, ack: Ack, body: dict[str, Any]) -> None:
-        ack()
-        if not self._handled.again(str(body.get("trigger_id") or "")):
-            self._later(body, self._look, body)
+    def _on_submission(self, ack: Ack, body: dict[str, Any], context: BoltContext) -> None:
+        """Work first: Slack takes what is wrong with a form only as the answer to it."""
+        ack(**self._submitted(body, context.get("person")))
 
-    def _look(self, body: dict[str, Any]) -> None:
-        """Show what a notice stands for, or one alert of it, to the clicker alone."""
-        action, user = body["actions"][0], str(body["user"]["id"])
-        look = self._actions.list_notice if action["action_id"] == LIST else self._actions.open_alert
-        self._respond(body, look(str(action.get("value") or ""), user, self._zone))
+    def _press(self, body: dict[str, Any], person: Person | None) -> None:
+        click = pressed(body, person)
+        try:
+            said = self._buttons[OPEN if click.what.startswith(OPEN) else click.what](click)
+        except RefusedError as refused:
+            said = sorry_answer(str(refused))
+            if not body.get("response_url") and click.view:  # in a modal nothing else can be said
+                self.update_view(str(click.view["id"]), notice("Not possible", str(refused)))
+        if said is not None:
+            self._respond(body, said)
 
-    def _decide(self, body: dict[str, Any], person: Person | None) -> None:
-        action, user = body["actions"][0], str(body["user"]["id"])
-        said = self._actions.decide(str(action["action_id"]), str(action.get("value") or ""), user, person)
-        if said:
-            self._respond(body, sorry_answer(said))
+    def _submitted(self, body: dict[str, Any], person: Person | None) -> dict[str, Any]:
+        sent = submitted(body, person)
+        try:
+            errors = self._forms[sent.what](sent)
+        except RefusedError as refused:
+            return {"response_action": "update", "view": notice("Not possible", str(refused))}
+        except Exception:
+            log.exception("a form could not be worked on")
+            return {"response_action": "update", "view": notice("Not possible", BROKEN)}
+        return {"response_action": "errors", "errors": errors} if errors else {}
 
     def _note_refusal(self, asker: Asker, verdict: Verdict) -> None:
         detail = {"kind": asker.kind, "what": clean(asker.what, 80), "outcome": verdict.why}

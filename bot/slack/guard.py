@@ -46,6 +46,8 @@ class Person:
     email: str | None = None
     guest: bool = False
     tz: str | None = None
+    name: str = ""
+    picture: str = ""
 
 
 class Directory(Protocol):
@@ -61,6 +63,10 @@ class Directory(Protocol):
 
     def members(self, group_id: str) -> frozenset[str]:
         """Return the user ids in a user group."""
+        ...
+
+    def by_email(self, email: str) -> Person | None:
+        """Return the user with an e-mail address, None where there is none."""
         ...
 
 
@@ -112,6 +118,10 @@ class Cached:
         """Return the user ids in a user group."""
         return self._ask(("group", group_id), lambda: self._directory.members(group_id))
 
+    def by_email(self, email: str) -> Person | None:
+        """Return the user with an e-mail address, None where there is none."""
+        return self._ask(("email", email.casefold()), lambda: self._directory.by_email(email))
+
     def _ask(self, key: tuple[str, str], fetch: Callable[[], T]) -> T:
         now = self._now()
         with self._lock:
@@ -145,6 +155,22 @@ class Guard:
             return Verdict("nobody")
         try:
             return self._checked(asker)
+        except DeliveryError:
+            return Verdict("cannot check")
+
+    def member(self, user_id: str) -> Verdict:
+        """Return whether somebody who did not ask for anything may use the bot: whom others may give an alert."""
+        try:
+            return self.verdict(Asker(user_id, frozenset({self._directory.team()}), "other", "member"))
+        except DeliveryError:
+            return Verdict("cannot check")
+
+    def bystander(self, asker: Asker) -> Verdict:
+        """Return whether somebody may answer what they were asked: anybody of the own workspace, listed or not."""
+        if not asker.user:
+            return Verdict("nobody")
+        try:
+            return Verdict("allowed" if asker.teams == {self._directory.team()} else "foreign workspace")
         except DeliveryError:
             return Verdict("cannot check")
 

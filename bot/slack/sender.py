@@ -21,10 +21,14 @@ from bot.model import AlertView
 from bot.settings import Settings
 from bot.slack import blocks
 from bot.slack.alert_message import EVENT_TYPE, alert_message
-from bot.slack.blocks import Message, check_limits, message, paragraph, payload, plain_payload
-from bot.slack.guard import Person
+from bot.slack.blocks import Json, Message, check_limits, message, paragraph, payload, plain_payload
+from bot.slack.cards_message import card_message
+from bot.slack.faces import Faces
+from bot.slack.forms import check_view
+from bot.slack.guard import Cached, Person
 from bot.slack.notice_message import NOTICE_TYPE, notice_message
 from bot.slack.text import clean, clean_lines
+from bot.store.cards import Card, InquiryCard, Placed, stands_at
 from bot.store.notices import NoticeView
 from bot.times import SECOND
 
@@ -41,6 +45,7 @@ TOO_COMPLEX = {
     "invalid_blocks", "invalid_blocks_format", "invalid_attachments", "too_many_attachments", "msg_blocks_too_long",
     "msg_too_long", "block_mismatch",
 }  # fmt: skip
+UNKNOWN = "users_not_found"
 NOT_MEMBERS = ("is_restricted", "is_ultra_restricted", "is_stranger", "deleted", "is_bot")
 
 
@@ -107,14 +112,29 @@ class SlackDirectory:
 
     def person(self, user_id: str) -> Person:
         """Return a user; whoever is not a full member counts as a guest."""
-        user = cast(dict[str, Any], self._api("users_info", user=user_id)["user"])
-        email = (user.get("profile") or {}).get("email")
-        guest = any(user.get(name) for name in NOT_MEMBERS)
-        return Person(user_id, str(user.get("team_id") or ""), email, guest, user.get("tz"))
+        return _person(cast(dict[str, Any], self._api("users_info", user=user_id)["user"]))
+
+    def by_email(self, email: str) -> Person | None:
+        """Return the user with an e-mail address, None where Slack knows none."""
+        try:
+            return _person(cast(dict[str, Any], self._api("users_lookupByEmail", email=email)["user"]))
+        except DeliveryError as error:
+            if error.code == UNKNOWN:
+                return None
+            raise
 
     def members(self, group_id: str) -> frozenset[str]:
         """Return the user ids in a user group."""
         return frozenset(cast(list[str], self._api("usergroups_users_list", usergroup=group_id)["users"]))
+
+
+def _person(user: Mapping[str, Any]) -> Person:
+    profile = user.get("profile") or {}
+    name = profile.get("real_name") or user.get("real_name") or user.get("name") or ""
+    guest = any(user.get(flag) for flag in NOT_MEMBERS)
+    picture = str(profile.get("image_72") or "")
+    team = str(user.get("team_id") or "")
+    return Person(str(user["id"]), team, profile.get("email"), guest, user.get("tz"), str(name), picture)
 
 
 class SlackSender:
@@ -122,18 +142,20 @@ class SlackSender:
 
     def __init__(self, settings: Settings, now: Callable[[], int], zone: tzinfo = UTC) -> None:
         self._now, self._zone = now, zone
+        self._directory = Cached(SlackDirectory(Api(settings, GUARD_SECONDS, repeat=False)), now)
+        self._faces = Faces(self._directory, now)
         self._posts = Api(settings, SEND_SECONDS, repeat=False)  # a second try could post twice: the outbox decides
         self._reads = Api(settings, SEND_SECONDS, repeat=True)
 
     def post_alert(self, channel: str, view: AlertView, repeat: bool) -> tuple[str, str]:
         """Post an alert's message; return the channel's id and the message's ts. Raises DeliveryError."""
-        shown = alert_message(view, self._zone, repeat=repeat)
+        shown = alert_message(view, self._zone, repeat=repeat, face=self._faces.of(view))
         answer = self._send("chat_postMessage", shown, channel=channel, metadata=dict(shown.metadata))
         return str(answer["channel"]), str(answer["ts"])
 
     def update_alert(self, channel: str, ts: str, view: AlertView) -> None:
         """Redraw an alert's message as the alert stands now. Raises DeliveryError."""
-        shown = alert_message(view, self._zone)
+        shown = alert_message(view, self._zone, face=self._faces.of(view))
         self._send("chat_update", shown, channel=channel, ts=ts, metadata=dict(shown.metadata))
 
     def post_notice(self, channel: str, view: NoticeView, repeat: bool) -> tuple[str, str]:
@@ -157,6 +179,40 @@ class SlackSender:
         shown = message(text, [paragraph(*called, text)])
         arguments = {"channel": channel} | ({"thread_ts": thread_ts} if thread_ts else {})
         return str(self._send("chat_postMessage", shown, **arguments)["ts"])
+
+    def draw_card(self, channel: str, card: Card, *, repeat: bool) -> Placed:
+        """Post a card, or draw it again where it stands; a question goes to its person. Raises DeliveryError."""
+        shown = card_message(card, self._zone, repeat=repeat)
+        place, person = stands_at(card), ""
+        if place is not None:
+            self._send("chat_update", shown, channel=place.channel, ts=place.ts)
+            return place
+        if isinstance(card, InquiryCard):
+            person, channel = self._reach(card.inquiry.email)
+        answer = self._send("chat_postMessage", shown, channel=channel)
+        return Placed(str(answer["channel"]), str(answer["ts"]), person)
+
+    def _reach(self, email: str) -> tuple[str, str]:
+        """Return the user with an e-mail address and the channel of direct messages with them. Raises DeliveryError."""
+        person = self._directory.by_email(email)
+        if person is None:
+            raise DeliveryError(UNKNOWN, permanent=True)
+        opened = cast(dict[str, Any], self._reads("conversations_open", users=person.id)["channel"])
+        return person.id, str(opened["id"])
+
+    def open_view(self, trigger: str, view: Json) -> str:
+        """Open a modal; return its id. Raises DeliveryError."""
+        _check_view(view)
+        return str(cast(dict[str, Any], self._posts("views_open", trigger_id=trigger, view=view)["view"])["id"])
+
+    def update_view(self, view_id: str, view: Json) -> None:
+        """Replace what a modal shows; one that was closed in the meantime is left alone. Raises DeliveryError."""
+        _check_view(view)
+        try:
+            self._posts("views_update", view_id=view_id, view=view)
+        except DeliveryError as error:
+            if error.code != "not_found":
+                raise
 
     def post_file(
         self, channel: str, name: str, content: bytes, title: str, *, alt: str = "", thread_ts: str | None = None
@@ -254,3 +310,8 @@ def answer_by_url(url: str, shown: Message, *, replace: bool = False, public: bo
         if answer.status_code == 200:
             return
         log.warning("Slack refused an answer: %s %s", answer.status_code, answer.body[:200])
+
+
+def _check_view(view: Json) -> None:
+    if problems := check_view(view):
+        log.error("a modal is over a limit of Slack: %s", "; ".join(problems))

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from bot.model import FOREST, Alert, AlertView, Entity, Finding, Level, Rule
-from bot.store import journal, outbox
+from bot.model import FOREST, Alert, AlertView, Entity, Finding, Judgement, Level, Rule, Verdict
+from bot.store import journal, judgements, outbox
 from bot.store.schema import Store
 from bot.store.search import events_by_id
+from bot.store.standing import first_seen, standing_of
 
 _FINDING = "id, rule, title, level, grp, first, last, count, actor, ip, evidence, reasons, state, hidden, alert"
 _ALERT = (
-    "id, entity_kind, entity, level, points, state, decision, opened, first, last, events, owner, owned_at, channel, ts"
+    "id, entity_kind, entity, level, points, state, decision, opened, first, last, events, owner, owned_at, channel,"
+    " ts, floor"
 )
 OVER = ("resolved", "removed")  # states in which nobody needs to do anything any more
 
@@ -91,8 +93,8 @@ def _with(finding: Finding, **changes: Any) -> Finding:
 
 def read_alert(row: tuple[Any, ...]) -> Alert:
     """Return the alert of a row in the order of `_ALERT`."""
-    number, kind, entity, level, *rest = row
-    return Alert(number, Entity(kind, entity), Level(level), *rest)
+    number, kind, entity, level, *rest, floor = row
+    return replace(Alert(number, Entity(kind, entity), Level(level), *rest), floor=Level(floor))
 
 
 def alerts(store: Store, where: str = "1", parameters: tuple[Any, ...] = (), order: str = "id") -> list[Alert]:
@@ -167,7 +169,7 @@ def update_alert(store: Store, changed: Alert) -> None:
 
 
 def _alert_row(shown: Alert) -> dict[str, Any]:
-    row = {name: value for name, value in shown.__dict__.items() if name not in ("id", "entity")}
+    row = {name: value for name, value in shown.__dict__.items() if name not in ("id", "entity", "floor")}
     return row | {"entity_kind": shown.entity.kind, "entity": shown.entity.name, "level": int(shown.level)}
 
 
@@ -181,7 +183,11 @@ def view(store: Store, alert_id: int, now: int) -> AlertView | None:
     evidence = dict.fromkeys(number for finding in mine for number in finding.evidence)
     events = events_by_id(store, tuple(evidence)[:3], with_facts=("actor_kind", "network_new_for_actor"))
     late_by = store.value("SELECT late_by FROM alerts WHERE id = ?", (alert_id,))
-    return AlertView(found, tuple(mine), rule_texts(store), events, late_by)
+    addresses = {event.ip for event in events if event.ip} | {finding.ip for finding in mine if finding.ip}
+    return AlertView(
+        found, tuple(mine), rule_texts(store), events, late_by, standing_of(store, found, now),
+        first_seen(store, addresses),
+    )  # fmt: skip
 
 
 def worst_first(found: Iterable[Finding]) -> list[Finding]:
@@ -240,25 +246,61 @@ def acknowledge(store: Store, alert_id: int, who: str, now: int) -> Outcome:
     return _decide(store, alert_id, "acknowledged", ("open",), who, now)
 
 
-def resolve(store: Store, alert_id: int, who: str, now: int) -> Outcome:
-    """Close an alert; whoever was first stays named."""
-    return _decide(store, alert_id, "resolved", ("open", "acknowledged"), who, now)
+def assign(store: Store, alert_id: int, to: str, who: str, now: int) -> Outcome:
+    """Give an alert that is not closed to somebody else; the same again changes nothing."""
+    with store.write():
+        found = alert(store, alert_id)
+        if found is not None and (found.owner, found.state) == (to, "acknowledged"):
+            return Outcome(False, f"{found.name} is already with <@{to}>: nothing was changed.")
+        outcome = _decide(store, alert_id, "acknowledged", ("open", "acknowledged"), to, now, by=who)
+        if outcome.done:
+            judgements.note_assignment(store, alert_id, who, now)
+    return outcome
 
 
-def _decide(store: Store, alert_id: int, state: str, allowed: tuple[str, ...], who: str, now: int) -> Outcome:
+def resolve(store: Store, alert_id: int, who: str, now: int, verdict: Verdict | None = None, note: str = "") -> Outcome:
+    """Close an alert, with what the person thinks of it; whoever was first stays named."""
+    with store.write():
+        outcome = _decide(store, alert_id, "resolved", ("open", "acknowledged"), who, now)
+        if outcome.done and verdict is not None:
+            judgements.judge(store, alert_id, Judgement(verdict, note, who, now))
+    return outcome
+
+
+def raise_level(store: Store, alert_id: int, least: Level, now: int) -> None:
+    """Let an alert be of a level at least; one that was closed is open again."""
+    with store.write() as connection:
+        connection.execute(
+            "UPDATE alerts SET floor = max(floor, :least), level = max(level, :least),"
+            " owner = CASE state WHEN 'resolved' THEN NULL ELSE owner END,"
+            " owned_at = CASE state WHEN 'resolved' THEN NULL ELSE owned_at END,"
+            " state = CASE state WHEN 'resolved' THEN 'open' ELSE state END WHERE id = :id",
+            {"least": int(least), "id": alert_id},
+        )
+        journal.write(store, now, "bot", "raised", {"alert": alert_id, "level": least.name})
+        outbox.put_update(store, alert_id, now, at_once=True)
+
+
+def _decide(
+    store: Store, alert_id: int, state: str, allowed: tuple[str, ...], owner: str, now: int, by: str | None = None
+) -> Outcome:
     with store.write() as connection:
         marks = ", ".join("?" * len(allowed))
         changed = connection.execute(
             f"UPDATE alerts SET state = ?, owner = ?, owned_at = ? WHERE id = ? AND state IN ({marks})",
-            (state, who, now, alert_id, *allowed),
+            (state, owner, now, alert_id, *allowed),
         ).rowcount
         found = alert(store, alert_id)
         if changed:
-            journal.write(store, now, who, state, {"alert": alert_id})
+            detail = {"alert": alert_id} | ({"to": owner} if by else {})
+            journal.write(store, now, by or owner, "assigned" if by else state, detail)
             outbox.put_update(store, alert_id, now, at_once=True)
+            if owner != "bot":
+                said = "has it now; it was assigned." if by else f"{state} it."
+                outbox.put(store, "reply", now, alert=alert_id, body=said, mention=(owner,))
     if found is None:
         return Outcome(False, f"There is no alert A{alert_id}.")
     if changed:
-        return Outcome(True, f"You have {state} {found.name}.")
-    by = f" by <@{found.owner}>" if found.owner else ""
-    return Outcome(False, f"{found.name} is already {found.state}{by}: nothing was changed.")
+        return Outcome(True, f"You have {'assigned' if by else state} {found.name}.")
+    by_whom = f" by <@{found.owner}>" if found.owner else ""
+    return Outcome(False, f"{found.name} is already {found.state}{by_whom}: nothing was changed.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from bot.errors import QueryError
@@ -51,7 +51,7 @@ class Coverage:
         if finding.rule_id in ABOUT_THE_LOG:
             return None
         for one, condition in self._conditions:
-            if one.rule in (None, finding.rule_id) and self._covers(condition, finding):
+            if _may_cover(one, finding) and self._covers(condition, finding):
                 return one
         return None
 
@@ -70,11 +70,25 @@ class Coverage:
         return not others and bool(events >= max(1, finding.count))
 
 
-def preview(store: Store, one: TimedException, facts: FactSettings, now: int) -> Preview:
-    """Return what an exception would have hidden in the last 30 days."""
+def _may_cover(one: TimedException, finding: Finding) -> bool:
+    return one.rule in (None, finding.rule_id) and (one.up_to is None or finding.level <= one.up_to)
+
+
+def would_hide(store: Store, one: TimedException, facts: FactSettings, now: int) -> list[Finding]:
+    """Return the findings of the last 30 days that an exception would have hidden."""
     coverage = Coverage(store, [one], facts)
     recent = alerts.findings(store, f"last >= ? AND {_SHOWN}", (now - PREVIEW,))
-    hidden = {finding.id: finding for finding in recent if coverage.covering(finding)}
+    return [finding for finding in recent if coverage.covering(finding)]
+
+
+def preview(store: Store, one: TimedException, facts: FactSettings, now: int) -> Preview:
+    """Return what an exception would have hidden in the last 30 days."""
+    return summed_up(store, would_hide(store, one, facts, now))
+
+
+def summed_up(store: Store, findings: Iterable[Finding]) -> Preview:
+    """Return what findings that would have been hidden come to."""
+    hidden = {finding.id: finding for finding in findings}
     touched = {finding.alert_id for finding in hidden.values()}
     gone = [
         alert

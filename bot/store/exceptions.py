@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from bot.errors import ConfigError
-from bot.model import ABOUT_THE_LOG, EXCEPTION, FOREST
-from bot.query import field_names, names_nothing, parse_condition
-from bot.store import journal
+from bot.model import ABOUT_THE_LOG, EXCEPTION, FOREST, Entity, ExceptionKind, Level
+from bot.query import field_names, literal, names_nothing, parse_condition
+from bot.store import journal, outbox
 from bot.store.alerts import rule_texts
 from bot.store.schema import Store
 from bot.times import DAY, iso
@@ -17,7 +17,7 @@ LONGEST = 90 * DAY
 MAX_REASON, MAX_NAME = 500, 100
 _OF_FINDINGS = ("level", "rule")  # keys of the grammar that look at findings, which exceptions decide about
 
-_COLUMNS = "id, rule, condition, reason, author, created, expires, removed, removed_by"
+_COLUMNS = "id, rule, condition, reason, author, created, expires, removed, removed_by, kind, up_to, alert"
 _IN_FORCE = "removed IS NULL AND created <= :now AND expires > :now"
 _LISTED = f"""
 SELECT {", ".join(f"x.{name}" for name in _COLUMNS.split(", "))}, count(f.id), total(f.count) FROM exceptions x
@@ -30,6 +30,7 @@ WHERE (:ended OR x.id IN (SELECT id FROM exceptions WHERE {_IN_FORCE})) GROUP BY
 class TimedException:
     """One exception; times in microseconds. `rule` is None for all rules, `condition` a text in the /audit grammar.
 
+    Nothing worse than the level `up_to` is hidden (None: whatever it is); `alert` is the one that it was made from.
     `findings` are those that it hides, `events` the events of these, both as of the listing.
     """
 
@@ -42,6 +43,9 @@ class TimedException:
     expires: int
     removed: int | None = None
     removed_by: str | None = None
+    kind: ExceptionKind = "expected"
+    up_to: int | None = None
+    alert: int | None = None
     findings: int = 0
     events: int = 0
 
@@ -56,27 +60,44 @@ class TimedException:
 
 
 def add(
-    store: Store, condition: str, *, reason: str, author: str, now: int, expires: int, rule: str | None = None
-) -> TimedException:
+    store: Store, condition: str, *, reason: str, author: str, now: int, expires: int, rule: str | None = None,
+    kind: ExceptionKind = "expected", up_to: Level | None = None, alert: int | None = None,
+) -> TimedException:  # fmt: skip
     """Approve what satisfies a condition until `expires`, for one rule or for all.
 
     Raises QueryError for the condition, ConfigError for the rest.
     """
-    rule = None if rule is None else _known_rule(store, rule)
-    _check_condition(condition, rule)
-    if not 0 < expires - now <= LONGEST:
+    one = checked(
+        store,
+        TimedException(0, rule, condition, reason, author, now, expires, None, None, kind, up_to, alert),
+    )
+    row = {
+        name: getattr(one, name)
+        for name in ("rule", "condition", "reason", "author", "created", "expires", "kind", "up_to", "alert")
+    }
+    with store.write() as connection:
+        number = connection.execute(
+            f"INSERT INTO exceptions ({', '.join(row)}) VALUES ({', '.join(f':{name}' for name in row)})", row
+        ).lastrowid
+        detail = {"exception": number, "rule": one.rule, "condition": condition, "reason": one.reason}
+        more = {"expires": iso(expires), "kind": kind} | ({"alert": alert} if alert else {})
+        journal.write(store, now, one.author, "excepted", detail | more)
+    return replace(one, id=int(number or 0))
+
+
+def checked(store: Store, one: TimedException) -> TimedException:
+    """Return an exception with its texts in one line and its rule as its file spells it, if it may be made.
+
+    Raises QueryError for the condition, ConfigError for the rest.
+    """
+    rule = None if one.rule is None else _known_rule(store, one.rule)
+    _check_condition(one.condition, rule)
+    if not 0 < one.expires - one.created <= LONGEST:
         raise ConfigError(
             "An exception lasts longer than nothing and at most 90 days; rules/exceptions/ is for what stays."
         )
-    reason, author = _line("reason", reason, MAX_REASON), _line("author", author, MAX_NAME)
-    with store.write() as connection:
-        number = connection.execute(
-            "INSERT INTO exceptions (rule, condition, reason, author, created, expires) VALUES (?, ?, ?, ?, ?, ?)",
-            (rule, condition, reason, author, now, expires),
-        ).lastrowid
-        detail = {"exception": number, "rule": rule, "condition": condition, "reason": reason, "expires": iso(expires)}
-        journal.write(store, now, author, "excepted", detail)
-    return TimedException(int(number or 0), rule, condition, reason, author, now, expires)
+    reason, author = _line("reason", one.reason, MAX_REASON), _line("author", one.author, MAX_NAME)
+    return replace(one, rule=rule, reason=reason, author=author)
 
 
 def remove(store: Store, number: int, who: str, now: int) -> TimedException:
@@ -90,10 +111,19 @@ def remove(store: Store, number: int, who: str, now: int) -> TimedException:
         found = get(store, number)
         if ended:
             journal.write(store, now, who, "unexcepted", {"exception": number, "condition": found.condition})
+            _redraw(store, found, now)
     if not ended:
         when = f"was removed by {found.removed_by}" if found.removed is not None else f"expired {iso(found.expires)}"
         raise ConfigError(f"Exception {number} {when} already: nothing was changed.")
     return found
+
+
+def _redraw(store: Store, one: TimedException, now: int) -> None:
+    """Let the messages that speak of an exception say that it has ended."""
+    for (proposal,) in store.rows("SELECT id FROM proposals WHERE exception = ?", (one.id,)):
+        outbox.put_card(store, "proposal", proposal, now)
+    if one.alert is not None:
+        outbox.put_update(store, one.alert, now, at_once=True)
 
 
 def get(store: Store, number: int) -> TimedException:
@@ -143,3 +173,10 @@ def _line(what: str, text: str, most: int) -> str:
     if not line or len(line) > most or not line.isprintable():
         raise ConfigError(f"The {what} has to be 1 to {most} printable characters.")
     return line
+
+
+def condition_of(entity: Entity) -> str | None:
+    """Return the condition that holds for what an entity does, None for the log itself."""
+    if entity.kind in ("actor", "ip"):
+        return f"{entity.kind}:{literal(entity.name)}"
+    return "-actor:* -ip:*" if entity.kind == "unknown" else None

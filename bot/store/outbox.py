@@ -13,7 +13,8 @@ from typing import Literal
 from bot.store.schema import Store
 from bot.times import MINUTE, SECOND
 
-Kind = Literal["post", "update", "reply", "notice", "ops", "canary"]
+Kind = Literal["post", "update", "reply", "notice", "ops", "canary", "card"]
+CardKind = Literal["proposal", "inquiry", "share"]
 CUT_OFF, REPLY_LOST = "cut off while it was being sent", "reply_lost"  # errors after which Slack may have it
 NO_ACCESS = frozenset(  # Slack's words for: whatever you send, I do not take it from you
     {"not_authed", "invalid_auth", "account_inactive", "token_revoked", "token_expired", "org_login_required",
@@ -27,10 +28,10 @@ URGENT = 5  # buttons and ops notices go before all alerts, which have their lev
 
 @dataclass(frozen=True)
 class Row:
-    """One thing to send: an alert's message or its update, a reply in its thread, a notice, an ops notice.
+    """One thing to send: an alert's message or its update, a reply in its thread, a notice, an ops notice, a card.
 
     With `notice` it is about a rolled-up notice instead. `mention` are ids of users and groups, joined by spaces;
-    `only_while` is the state that the alert must still have.
+    `only_while` is the state that the alert must still have. A card's body names what it shows: "proposal 3".
     """
 
     id: int
@@ -103,6 +104,13 @@ def put_redraw(store: Store, notice: int, now: int, *, at_once: bool = False) ->
     if begun:
         due = now if at_once or last is None else max(now, int(last) + UPDATE_EVERY)
         put(store, "update", now, notice=notice, due=due, urgency=URGENT if at_once else 0)
+
+
+def put_card(
+    store: Store, kind: CardKind, number: int, now: int, *, alert: int | None = None, channel: str | None = None
+) -> None:
+    """Queue the drawing of a card as it stands when it is sent: posted the first time, redrawn afterwards."""
+    put(store, "card", now, alert=alert, channel=channel, body=f"{kind} {number}")
 
 
 def claim(store: Store, now: int) -> Row | None:

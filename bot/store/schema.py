@@ -153,6 +153,29 @@ TO_2: tuple[str, ...] = (
     f" DELETE FROM blocks WHERE number = (old.id - 1) / {BLOCK}; END",
     f"CREATE TRIGGER blocks_deleted AFTER DELETE ON events BEGIN"
     f" DELETE FROM blocks WHERE number = (old.id - 1) / {BLOCK}; END",
+    # what people decided about alerts; `floor` is the least level that an alert has whatever its findings say
+    "ALTER TABLE alerts ADD COLUMN floor INTEGER NOT NULL DEFAULT 0",
+    "CREATE TABLE judgements (alert INTEGER PRIMARY KEY REFERENCES alerts, verdict TEXT NOT NULL, note TEXT NOT NULL,"
+    " who TEXT NOT NULL, time INTEGER NOT NULL)",
+    "CREATE INDEX judgements_time ON judgements (time)",
+    "CREATE TABLE assignments (alert INTEGER PRIMARY KEY REFERENCES alerts, who TEXT NOT NULL, time INTEGER NOT NULL)",
+    # `kind` is expected, snooze or answer; nothing worse than `up_to` is hidden; `alert` is where it was made
+    "ALTER TABLE exceptions ADD COLUMN kind TEXT NOT NULL DEFAULT 'expected'",
+    "ALTER TABLE exceptions ADD COLUMN up_to INTEGER",
+    "ALTER TABLE exceptions ADD COLUMN alert INTEGER REFERENCES alerts",
+    # exceptions that were asked for in Slack, and what became of them; channel and ts are of their announcement
+    "CREATE TABLE proposals (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, alert INTEGER NOT NULL REFERENCES alerts,"
+    " rule TEXT, condition TEXT NOT NULL, reason TEXT NOT NULL, author TEXT NOT NULL, created INTEGER NOT NULL,"
+    " expires INTEGER NOT NULL, up_to INTEGER NOT NULL, findings INTEGER NOT NULL, alerts INTEGER NOT NULL,"
+    " why TEXT NOT NULL, state TEXT NOT NULL, decided INTEGER, decided_by TEXT,"
+    " exception INTEGER REFERENCES exceptions, channel TEXT, ts TEXT)",
+    "CREATE INDEX proposals_state ON proposals (state)",
+    "CREATE INDEX proposals_exception ON proposals (exception)",
+    # the question "was this you?" of an alert, to the person behind its actor
+    "CREATE TABLE inquiries (id INTEGER PRIMARY KEY, alert INTEGER NOT NULL UNIQUE REFERENCES alerts,"
+    " email TEXT NOT NULL, asked_by TEXT NOT NULL, created INTEGER NOT NULL, state TEXT NOT NULL, person TEXT,"
+    " asked INTEGER, due INTEGER, answered INTEGER, reason TEXT NOT NULL DEFAULT '', channel TEXT, ts TEXT)",
+    "CREATE INDEX inquiries_state ON inquiries (state)",
 )
 
 # number n leads from schema n to n + 1; released ones never change
