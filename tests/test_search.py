@@ -28,7 +28,8 @@ from bot.store.schema import Store
 from bot.times import DAY, HOUR, MINUTE, parse_time
 
 NOW = parse_time("2026-11-23T08:00:00Z")
-SETTINGS = FactSettings(ZoneInfo("Europe/Berlin"), sensitive=("*KEY*", "team"))
+BERLIN = ZoneInfo("Europe/Berlin")
+SETTINGS = FactSettings(BERLIN, sensitive=("*KEY*", "team"))
 FACT_NAMES = tuple(fact.name for fact in FACTS)
 
 

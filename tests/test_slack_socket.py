@@ -1,4 +1,4 @@
-"""Socket Mode against a small WebSocket server: no signature, the same guard, the same answers; and the manifest."""
+"""Socket Mode against a small WebSocket server: no signature, the same guard, the same answers."""
 
 from __future__ import annotations
 
@@ -12,11 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from bot.errors import ConfigError, DeliveryError
-from bot.sandbox.slack_state import ALERTS, APP_TOKEN, SCOPES, TEAM
-from bot.slack.commands import COMMAND
+from bot.sandbox.slack_state import ALERTS, APP_TOKEN, TEAM
 from tests.slack_lab import GRACE, NADIA, Lab, eventually, lab, words
 
 MAGIC = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # of RFC 6455
@@ -141,11 +139,3 @@ def test_without_an_app_token_there_is_no_socket(tmp_path: Path) -> None:
         assert not bench.app.socket_alive()
         with pytest.raises(ConfigError, match="SLACK_APP_TOKEN"):
             bench.app.connect_socket()
-
-
-def test_the_manifest_asks_for_what_the_code_uses() -> None:
-    """The stand-in refuses what these scopes do not cover, so the other tests hold the list to be enough."""
-    manifest = yaml.safe_load((Path(__file__).parents[1] / "manifest.yml").read_text())
-    assert manifest["oauth_config"]["scopes"]["bot"] == SCOPES.split()
-    assert [each["command"] for each in manifest["features"]["slash_commands"]] == [COMMAND]
-    assert manifest["settings"]["interactivity"]["is_enabled"]

@@ -76,6 +76,7 @@ class _Served:
         self._methods: dict[str, Callable[[Json], Json]] = {
             "auth.test": self._auth_test,
             "chat.postMessage": self._post,
+            "chat.postEphemeral": self._whisper,
             "chat.update": self._update,
             "conversations.history": self._history,
             "conversations.replies": self._replies,
@@ -151,6 +152,13 @@ class _Served:
             self._slack.find(channel, str(thread))
         message = self._slack.post(channel, given, **({"thread_ts": thread} if thread else {}))
         return {"channel": channel.id, "ts": message["ts"], "message": message}
+
+    def _whisper(self, given: Json) -> Json:
+        channel = self._open(given)
+        self._slack.check("chat.postEphemeral", given)
+        if str(given.get("user")) not in self._slack.users:
+            raise SlackError("user_not_in_channel")
+        return {"message_ts": self._slack.whisper(str(given["user"]), channel.id, given)}
 
     def _update(self, given: Json) -> Json:
         channel = self._open(given)

@@ -25,7 +25,7 @@ SHORTCUTS = (  # as manifest.yml has them: callback id, name, what it belongs to
 RESPONSE_USES, RESPONSE_AGE = 5, 30 * MINUTE
 SCOPES = (
     "chat:write files:write commands channels:history groups:history im:write users:read users:read.email"
-    " usergroups:read"
+    " usergroups:read channels:read groups:read"
 )
 
 Json = dict[str, Any]

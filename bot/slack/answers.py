@@ -20,6 +20,7 @@ ROOM = MAX_TEXT - 700  # for the table; the rest is for the words around it
 BAR = 16  # blocks of the longest bar
 ROWS_SHOWN = 90  # rows that one table takes
 BUILD = "audit_build"  # the button and the shortcut that open the form
+LOOK_UP = "audit_lookup"  # the shortcut of a message
 HELP = (
     "Fields: actor, action, ip, object, type and every fact, like actor_kind or off_hours. key:value pairs are joined"
     " by AND; a comma is OR; a minus before a pair excludes; * stands for anything; ip: takes a network. A bare word is"

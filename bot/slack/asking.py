@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from bot.query.build import look_up
 from bot.slack.actions import Seen
 from bot.slack.answers import sorry_answer, waiting_answer
 from bot.slack.commands import EXPORT, NEXT, PREVIOUS, SHARE, STALE, Commands, Sheet
@@ -18,16 +19,22 @@ from bot.slack.text import typed
 
 Body = dict[str, Any]
 Work = Callable[[Body, Person | None], None]
+NOTHING_NAMED = "I see no e-mail address, IP address or name in quotes in that message. /audit help says how to ask."
 SHARED_ALREADY = "You shared that a moment ago."
 
 
 class Asking:
-    """The asking side of the Slack app. `patience` in seconds: what takes longer is announced."""
+    """The asking side of the Slack app. `zone` is that of readers whose profile names none.
+
+    `patience` in seconds: what takes longer is announced.
+    """
 
     def __init__(
-        self, commands: Commands, sender: SlackSender, now: Callable[[], int], patience: float = PATIENCE
-    ) -> None:
-        self._commands, self._sender, self.patience = commands, sender, patience
+        self, commands: Commands, sender: SlackSender, now: Callable[[], int], zone: tzinfo,
+        patience: float = PATIENCE,
+    ) -> None:  # fmt: skip
+        self._commands, self._sender, self.zone, self.patience = commands, sender, zone, patience
+        self.refresh: Callable[[str, Person | None], None] = lambda user, person: None  # of a Home tab
         self._shared = Seen(now)
         self.buttons: Mapping[str, Work] = {
             NEXT: self._turn, PREVIOUS: self._turn, SHARE: self._share, EXPORT: self._export, REVOKE: self._revoke,
@@ -41,7 +48,7 @@ class Asking:
     def answer(self, reply: Reply, who: str, text: str, person: Person | None) -> None:
         """Answer a line of somebody, with a notice first where that takes long, and send the file that it asks for."""
         with patiently(reply, waiting_answer(text), self.patience) as show:
-            said = self._commands.answer(who, text, zone_of(person))
+            said = self._commands.answer(who, text, zone_of(person) or self.zone)
             show(said.message)
         if said.file_of:
             self._send_sheet(reply, who, said.file_of)
@@ -71,8 +78,32 @@ class Asking:
 
     def _revoke(self, body: Body, person: Person | None) -> None:
         who, value = pressed(body)
-        said = self._commands.answer(who, f"exceptions revoke {value}", zone_of(person))
-        answer_by_url(str(body["response_url"]), said.message, replace=True)
+        said = self._commands.answer(who, f"exceptions revoke {value}", zone_of(person) or self.zone)
+        if url := body.get("response_url"):
+            answer_by_url(str(url), said.message, replace=True)
+        else:  # pressed on the Home tab
+            self.refresh(who, person)
+
+    def look_up(self, body: Body, person: Person | None) -> None:
+        """Look up what a message names."""
+        reply = ByUrl(str(body["response_url"]))
+        query = look_up("\n".join(texts(body.get("message"))))
+        if query is None:
+            reply.say(sorry_answer(NOTHING_NAMED))
+        else:
+            self.answer(reply, str(body["user"]["id"]), query, person)
+
+
+def texts(value: object) -> Iterator[str]:
+    """Yield each text of a message, wherever in its blocks."""
+    if isinstance(value, Mapping):
+        if isinstance(value.get("text"), str):
+            yield typed(value["text"])
+        for inner in value.values():
+            yield from texts(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from texts(inner)
 
 
 def pressed(body: Body) -> tuple[str, str]:

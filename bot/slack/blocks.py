@@ -24,6 +24,7 @@ from slackblocks import (
     RawText,
     RichText,
     RichTextBlock,
+    RichTextChannel,
     RichTextCodeBlock,
     RichTextElement,
     RichTextLink,
@@ -50,6 +51,7 @@ Json = dict[str, Any]
 _USER = re.compile(r"[UW][A-Z0-9]{2,20}$", re.ASCII)
 _GROUP = re.compile(r"S[A-Z0-9]{2,20}$", re.ASCII)
 _MENTION = re.compile(r"<@([UW][A-Z0-9]{2,20})>", re.ASCII)
+_CHANNEL = re.compile(r"[CG][A-Z0-9]{2,20}$", re.ASCII)
 _WEB = re.compile(r"https?://[^\s<>|]+$", re.ASCII)
 
 
@@ -122,6 +124,16 @@ def whom(id_: str) -> RichTextElement:
 def link(target: str) -> RichTextElement:
     """Return a link where the target is a web address, else its text."""
     return RichTextLink(target, text=target) if _WEB.match(target) else RichText(target)
+
+
+def named_link(target: str, name: str) -> RichTextElement:
+    """Return a link under a name of the program's own."""
+    return RichTextLink(target, text=name) if _WEB.match(target) else RichText(name)
+
+
+def channel(name: str) -> RichTextElement:
+    """Return a mention of a channel by its id; a name stays text."""
+    return RichTextChannel(name) if _CHANNEL.match(name) else RichText(name, bold=True)
 
 
 def mentions(sentence: str) -> list[Piece]:

@@ -21,12 +21,14 @@ from bot.settings import Settings
 from bot.slack.actions import Actions, Seen
 from bot.slack.alert_forms import ANSWER_FORM
 from bot.slack.answering import Answering
-from bot.slack.answers import sorry_answer
+from bot.slack.answers import BUILD, LOOK_UP, sorry_answer
 from bot.slack.asking import Asking
 from bot.slack.blocks import Message, payload
+from bot.slack.building import Building
 from bot.slack.cards_message import ANSWERS
 from bot.slack.commands import COMMAND, Commands
 from bot.slack.desk import Desk, RefusedError
+from bot.slack.doors import Doors
 from bot.slack.forms import notice
 from bot.slack.gestures import pressed, submitted
 from bot.slack.guard import Asker, Guard, Person, Verdict, who_asks
@@ -34,6 +36,7 @@ from bot.slack.notice_message import OPEN
 from bot.slack.quieting import Quieting
 from bot.slack.sender import SlackSender, answer_by_url, told_apart
 from bot.slack.submissions import Submissions
+from bot.slack.surfaces import Surfaces
 from bot.slack.text import clean
 from bot.store import journal
 from bot.store.schema import Store
@@ -95,11 +98,17 @@ class SlackApp(SlackSender):
         self._settings, self._store = settings, store
         self.poke: Callable[[], None] = lambda: None
         self._guard = Guard(settings.allowed, self._directory)
-        self._asking = Asking(Commands(store, facts, now), self, now)
+        surfaces = Surfaces(self._reads, self._send)
+        self._asking = Asking(Commands(store, facts, now), self, now, facts.zone)
+        self._doors = Doors(store, surfaces, self._guard, now, facts.zone, settings.channel)
+        self._asking.refresh = self._doors.refresh
+        building = Building(self._asking, self, surfaces, now, lambda *work: self._later({}, *work))
+        self._shortcuts = {BUILD: building.open, LOOK_UP: self._asking.look_up}
+        self._asks = {**self._asking.buttons, **building.buttons}
         desk = Desk(store, facts, now, lambda: self.poke(), self, self._guard.member, settings.two_person)
         quieting = Quieting(desk)
         self._buttons = {**Actions(desk).buttons, **quieting.buttons, **Answering(desk).buttons}
-        self._forms = Submissions(desk, quieting).forms
+        self._forms = {**Submissions(desk, quieting).forms, **building.forms}
         self._handled = Seen(now)
         self._workers = ThreadPoolExecutor(WORKERS, "slack-work")
         self._listeners = ThreadPoolExecutor(2 * WORKERS, "slack-ack")
@@ -167,9 +176,13 @@ class SlackApp(SlackSender):
         )
         app.middleware(self._guarded)
         app.command(COMMAND)(self._hearing(self._asking.command))
-        for action, work in (*self._asking.buttons.items(), *dict.fromkeys(self._buttons, self._press).items()):
+        for action, work in (*self._asks.items(), *dict.fromkeys(self._buttons, self._press).items()):
             app.action(action)(self._hearing(work))
         app.action(re.compile(rf"{OPEN}_\d+$"))(self._hearing(self._press))
+        for shortcut, work in self._shortcuts.items():
+            app.shortcut(shortcut)(self._hearing(work))
+        for event, hear in self._doors.events.items():
+            app.event(event)(self._on_event(hear))
         for callback in self._forms:
             app.view(callback)(self._on_submission)
         return app
@@ -196,6 +209,15 @@ class SlackApp(SlackSender):
             if not self._handled.again(str(body.get("trigger_id") or "")):
                 self._later(body, work, body, context.get("person"))
             ack()
+
+        return listener
+
+    def _on_event(self, hear: Callable[[dict[str, Any]], None]) -> Callable[..., None]:
+        """Return a listener that hears each event once; `hear` asks itself who may."""
+
+        def listener(body: dict[str, Any]) -> None:
+            if not self._handled.again(str(body.get("event_id") or "")):
+                self._later(body, hear, body)
 
         return listener
 
@@ -234,8 +256,11 @@ class SlackApp(SlackSender):
         journal.write(self._store, self._now(), asker.user or "unknown", "refusal", detail)
 
     def _respond(self, body: dict[str, Any], said: Message) -> None:
+        """Tell the asker where they asked; where that is nowhere, in a window of its own."""
         if url := body.get("response_url"):
             answer_by_url(url, said)
+        elif body.get("type") == "shortcut" or (body.get("view") or {}).get("type") == "home":
+            self.open_view(str(body["trigger_id"]), notice("audit-bot", said.text))
 
     def _later(self, body: dict[str, Any], work: Callable[..., None], *arguments: Any) -> None:
         self._workers.submit(self._job, body, work, *arguments)

@@ -21,11 +21,12 @@ def words(name: str, *pieces: Piece) -> Json:
 
 
 def text_field(
-    name: str, label: str, *, most: int, lines: bool = False, optional: bool = False, hint: str = ""
-) -> Json:
-    """Return a field for a text of up to `most` characters."""
+    name: str, label: str, *, most: int, lines: bool = False, optional: bool = False, hint: str = "",
+    watch: bool = False,
+) -> Json:  # fmt: skip
+    """Return a field for a text of up to `most` characters; when `watch`, the bot hears of Enter."""
     element = {"type": "plain_text_input", "multiline": lines, "max_length": most}
-    return _field(name, label, element, optional=optional, hint=hint)
+    return _field(name, label, element, optional=optional, hint=hint, watch=watch)
 
 
 def menu_field(

@@ -11,9 +11,11 @@ from typing import Protocol
 from bot.errors import DeliveryError
 from bot.slack.blocks import Message
 from bot.slack.sender import Say, answer_by_url
+from bot.slack.surfaces import Surfaces
 
 log = logging.getLogger(__name__)
 
+NOT_THERE = ("not_in_channel", "channel_not_found", "user_not_in_channel", "is_archived")
 PATIENCE = 2.5  # seconds after which somebody hears that it takes longer
 
 
@@ -47,6 +49,22 @@ class Direct:
     def say(self, shown: Message) -> None:
         """Show the answer, in the place of what was shown before. Raises DeliveryError."""
         self._place = self._post(self._user, shown, self._place)
+
+
+class InChannel:
+    """An answer in a channel for one person alone; where the bot is no member there, it goes another way."""
+
+    def __init__(self, surfaces: Surfaces, channel: str, user: str, otherwise: Reply) -> None:
+        self._surfaces, self._channel, self._user, self._otherwise = surfaces, channel, user, otherwise
+
+    def say(self, shown: Message) -> None:
+        """Show the answer. Raises DeliveryError."""
+        try:
+            self._surfaces.whisper(self._channel, self._user, shown)
+        except DeliveryError as error:
+            if error.code not in NOT_THERE:
+                raise
+            self._otherwise.say(shown)
 
 
 @contextmanager
