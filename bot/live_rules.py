@@ -11,8 +11,9 @@ from watchfiles import Change, watch
 
 from bot import rulebook
 from bot.app import App, now
-from bot.errors import AuditBotError, RuleError
+from bot.errors import AuditBotError, ConfigError, RuleError
 from bot.rule_changes import record
+from bot.rulebook import Rulebook
 from bot.store import outbox
 
 log = logging.getLogger(__name__)
@@ -28,6 +29,11 @@ class LiveRules:
 
     app: App
     _told: str = field(default="", init=False)  # the mistakes that were told last, so that they are told once
+    _recorded: Rulebook = field(init=False)  # the set that the ops channel knows of
+
+    def __post_init__(self) -> None:
+        self._recorded = self.app.book
+        self._home = _home(self.app.settings.rules)
 
     def watch(self, stop: threading.Event) -> None:
         """Reload after each change, until told to stop; also where the folder goes, comes back or is replaced."""
@@ -40,48 +46,48 @@ class LiveRules:
 
     def _watch_folder(self, stop: threading.Event) -> None:
         """Reload at first, and after each change, until it is another folder that counts."""
-        place, fresh = self._folder(), True
+        place, due = self._folder(), True  # at first, since an edit may have come before anybody watched
         seen = _identity(place)
         for changes in watch(
             place, watch_filter=None, stop_event=stop, debounce=DEBOUNCE_MS, rust_timeout=STEP_MS,
             yield_on_timeout=True, raise_interrupt=False,
         ):  # fmt: skip
-            if changes or fresh:  # at first, since an edit may have come before anybody watched
-                self._try_reload()
+            if changes or due:
+                due = not self._try_reload()
             if (Change.deleted, str(place)) in changes or _identity(self._folder()) != seen:
                 return
-            fresh = False
 
     def _folder(self) -> Path:
         """Return the folder to watch: that of a single file, since editors replace files."""
-        path = rulebook.rules_folder(self.app.settings.rules)
+        path = rulebook.rules_folder(self._home)
         return path if path.is_dir() else path.parent
 
-    def _try_reload(self) -> None:
+    def _try_reload(self) -> bool:
+        """Reload; return whether that could be done, so that what failed half way is tried again."""
         try:
             self.reload()
+        except AuditBotError as error:
+            log.error("the rules could not be reloaded: %s", error)
+            return False
         except Exception:  # a thread's boundary: whatever one edit raises, the next one has to be seen
             log.exception("the rules could not be reloaded")
+        return True
 
     def reload(self) -> None:
         """Read the files again; put them into force where they are good, else keep what is, and tell why."""
         try:
-            if self.app.settings.strict_files:
-                rulebook.refuse_writable(rulebook.rules_folder(self.app.settings.rules))
-            after = rulebook.read_rulebook(self.app.settings.rules)
+            after = rulebook.read_rulebook(self._home)
         except AuditBotError as error:
             self._refuse(error)
             return
-        self._told = ""
-        before = self.app.book
         self.app.put_in_force(after)
-        record(self.app.store, before, after, self.app.facts, now())
+        record(self.app.store, self._recorded, after, self.app.facts, now())
+        self._told, self._recorded = "", after
 
     def _refuse(self, error: AuditBotError) -> None:
         text = str(error)
         if text == self._told:
             return
-        self._told = text
         problems = [str(one) for one in error.problems] if isinstance(error, RuleError) else [text]
         more = [f"and {len(problems) - SHOWN_PROBLEMS} more"] if len(problems) > SHOWN_PROBLEMS else []
         shown = "\n".join(problems[:SHOWN_PROBLEMS] + more)
@@ -89,6 +95,15 @@ class LiveRules:
         self.app.store.set_meta("rules_state", f"the last good set is in force, the files are broken: {problems[0]}")
         outbox.put(self.app.store, "ops", now(), body=body)
         log.warning("the edited rules are broken: %s", problems[0])
+        self._told = text
+
+
+def _home(path: Path) -> Path:
+    """Return where the rules come from as long as the service runs: if that goes, the shipped ones are no stand-in."""
+    try:
+        return rulebook.rules_folder(path).absolute()
+    except ConfigError:
+        return path
 
 
 def _identity(path: Path) -> tuple[int, int]:

@@ -14,8 +14,9 @@ import pytest
 from bot import app as app_module
 from bot.app import App, build, writing
 from bot.detect.match import Evaluation
-from bot.errors import ConfigError
+from bot.errors import ConfigError, StoreError
 from bot.live_rules import LiveRules
+from bot.model import Level
 from bot.rule_changes import compare
 from bot.rulebook import check
 from bot.settings import load
@@ -227,3 +228,47 @@ def test_a_rule_that_raises_is_announced_all_the_same(
     (folder / "team.yml").write_text(RULE.format(n=1, type="TEAM").replace("level: high", "level: low"))
     LiveRules(app).reload()
     assert "it cannot be evaluated (ZeroDivisionError: a bug)" in told(store)[0]
+
+
+def test_the_shipped_rules_are_no_stand_in_for_a_folder_that_goes(
+    tmp_path: Path, folder: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder that is moved for a moment must not close its rules' alerts."""
+    monkeypatch.chdir(tmp_path)
+    app = build(load(AUDIT_BOT_DB=store.path), store)
+    live = LiveRules(app)
+    folder.rename(tmp_path / "moved")
+    live.reload()
+    assert titles(app) == ["Deletion of a team"]
+    assert "There are no rules" in told(store)[0]
+
+
+def test_an_edit_that_cannot_be_recorded_at_once_is_told_later(app: App, folder: Path, store: Store) -> None:
+    """The database may be locked just then: the edit is in force all the same, and no announcement is lost."""
+    live = LiveRules(app)
+    (folder / "team.yml").write_text(RULE.format(n=1, type="TEAM").replace("level: high", "level: low"))
+    store.connection.execute("PRAGMA query_only = on")
+    with pytest.raises(StoreError):
+        live.reload()
+    assert app.book.rules.rules[0].rule.level == Level.low
+    (folder / "bad.yml").write_text("title: [")
+    with pytest.raises(StoreError):
+        live.reload()
+    store.connection.execute("PRAGMA query_only = off")
+    live.reload()
+    assert "bad.yml:1" in told(store)[0]
+    (folder / "bad.yml").unlink()
+    live.reload()
+    assert "+ level: low" in told(store)[1]
+
+
+def test_closing_an_alert_that_was_never_posted_queues_nothing(app: App, folder: Path, store: Store) -> None:
+    """There is no message to draw again, and an update of none would wait, and be counted as late, for ever."""
+    from bot.pipeline import Report
+
+    app.pipeline.take([record(app_module.now() - MINUTE, "DELETE", type_="TEAM")], Report(), history=True)
+    (folder / "service.yml").write_text(RULE.format(n=2, type="SERVICE"))
+    (folder / "team.yml").unlink()
+    LiveRules(app).reload()
+    assert store.rows("SELECT state FROM alerts") == [("removed",)]
+    assert store.value("SELECT count(*) FROM outbox WHERE kind = 'update'") == 0

@@ -373,10 +373,19 @@ def test_a_detection_lacks_nothing(old: str, new: str, line: int, message: str) 
     check(problems(changed(PLAIN, old, new)), "f1.yml", line, message, "")
 
 
+def test_a_name_that_nobody_bears_is_told_beside_other_mistakes() -> None:
+    """All at once, not one after the other."""
+    text = changed(COUNT, "[deletion]", "[deletoin]").replace("timespan: ", "timespan: about ")
+    found = problems(PLAIN, text)
+    assert any("is no timespan" in problem.text for problem in found)
+    assert any("there is no rule 'deletoin'" in problem.text for problem in found)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "line", "message", "hint"),
     [
         ("not cleanup", "cleanup", 8, "the filter keeps only what its selections name", "not selection"),
+        ("actor:", "actor|neq:", 8, "the filter keeps only what its selections name", "not selection"),
         ("[deletion]", "[deletoin]", 6, "there is no rule 'deletoin'", "did you mean deletion?"),
         ("[deletion]", "[many]", 6, "binds to nothing: 'many' is a correlation", "name deletion"),
         ("[deletion]", "[]", 6, "rules is an empty list", ""),

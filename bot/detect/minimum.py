@@ -6,13 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 
-import numpy as np
-
-from bot.detect.columns import BoolColumn, Column, Columns, NumberColumn, encode
 from bot.detect.match import Evaluation
+from bot.detect.ordinary import columns
 from bot.detect.rules import CompiledRule, RuleSet
 from bot.detect.sigma import load_rules
-from bot.fields import FIELDS
 
 BULK_DELETE = "61243d88-4efb-4968-bdd1-e6f25b1f0d48"  # the same as in rules/deletion/bulk-delete.yml
 BUILT_IN = f"""
@@ -83,21 +80,6 @@ def _counts_deletions(rule: CompiledRule) -> bool:
         slot.counted == ("object",)
         and slot.group_by == ("actor",)
         and slot.rule.correlation is None
-        and bool(Evaluation(_ordinary_deletion()).matching(slot.rule)[0])
+        and bool(Evaluation(columns(_DELETION)).matching(slot.rule)[0])
         for slot in counted.slots
     )
-
-
-def _ordinary_deletion() -> Columns:
-    one = np.zeros(1, dtype=np.int64)
-    return Columns(one, one, {name: _column(name) for name in FIELDS if name != "time"})
-
-
-def _column(name: str) -> Column:
-    """Return one value of a field: of the deletion where it has one, else unknown."""
-    kind = FIELDS[name].kind
-    if kind == "bool":
-        return BoolColumn(np.full(1, -1, dtype=np.int8))
-    if kind == "number":
-        return NumberColumn(np.full(1, np.nan))
-    return encode([_DELETION.get(name)])

@@ -14,6 +14,7 @@ from bot.detect.conditions import Every
 from bot.detect.correlations import Plan, bind, read_plan
 from bot.detect.detection import Detection, read_detection
 from bot.detect.header import COMMON_KEYS, REPORTING_KEYS, read_grouping, read_id, read_name, read_rule
+from bot.detect.ordinary import narrows
 from bot.detect.rule_files import MAX_BYTES, SETTINGS_FILES, read_rule_files
 from bot.detect.rules import CompiledRule, Correlation, RuleSet, RuleTest, RuleTestEvent, Slot, Term
 from bot.detect.tests_block import read_tests
@@ -163,7 +164,7 @@ def _read_filter(draft: _Draft, logic: Table) -> None:
     draft.targets = dict(optional(logic, "rules", read_names, report) or [])
     if "rules" not in logic.entries:
         report.error(logic.line, "the filter names no rules", "rules: [name of a rule], or rules: any")
-    if draft.detection is not None and not draft.detection.idle:
+    if draft.detection is not None and (not draft.detection.idle or narrows(draft.detection.condition)):
         text = "the filter keeps only what its selections name, instead of leaving that out"
         report.error(logic.line_of("condition"), text, "like condition: not selection")
 
@@ -275,6 +276,7 @@ class _Linker:
     def _correlation(self, draft: _Draft, path: tuple[_Draft, ...]) -> CompiledRule | None:
         read_grouping(draft.doc, correlates=True, report=draft.report)
         if draft.plan is None:
+            self._check_names(draft)
             return None
         rules: dict[str, CompiledRule] = {}
         seen: dict[_Draft, str] = {}
@@ -292,6 +294,13 @@ class _Linker:
             return None
         correlation = bind(draft.plan, rules)
         return CompiledRule(draft.rule, correlation=correlation, reports=self._reports(draft), tests=draft.tests)
+
+    def _check_names(self, draft: _Draft) -> None:
+        """Tell of names that nobody bears also where something else is wrong with a correlation."""
+        block = draft.doc.get("correlation")
+        node = block.get("rules") if isinstance(block, Table) else None
+        for name, line in read_names(node, Report(), "rules") if node is not None else ():
+            self._target(name, line, draft.report)
 
     def _may_count(self, draft: _Draft, target: _Draft, line: int, path: tuple[_Draft, ...]) -> bool:
         """Tell of circles, of endless chains, and of rules that are off."""

@@ -83,11 +83,16 @@ def put(
 def put_update(store: Store, alert: int, now: int, *, at_once: bool = False) -> None:
     """Queue the redrawing of an alert's message: at once after a click, else at most every 45 s.
 
-    Of an alert that has none because it is rolled up, the notice is redrawn.
+    Of an alert that has none because it is rolled up, the notice is redrawn; of one that is not posted at all there is
+    nothing to redraw, and an update would wait for ever.
     """
     notice = store.value("SELECT notice FROM deliveries WHERE alert = ? AND lane != 'own'", (alert,))
     if notice is not None:
         put_redraw(store, int(notice), now, at_once=at_once)
+        return
+    if store.value("SELECT ts FROM alerts WHERE id = ?", (alert,)) is None and not store.value(
+        "SELECT 1 FROM outbox WHERE alert = ? AND kind = 'post' AND state <> 'failed'", (alert,)
+    ):
         return
     last = store.value("SELECT max(done) FROM outbox WHERE alert = ? AND kind IN ('post', 'update')", (alert,))
     due = now if at_once or last is None else max(now, int(last) + UPDATE_EVERY)
