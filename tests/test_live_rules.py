@@ -251,7 +251,7 @@ def test_an_edit_that_cannot_be_recorded_at_once_is_told_later(app: App, folder:
     with pytest.raises(StoreError):
         live.reload()
     assert app.book.rules.rules[0].rule.level == Level.low
-    (folder / "bad.yml").write_text("title: [")
+    (folder / "bad.yml").write_text("title: ]")
     with pytest.raises(StoreError):
         live.reload()
     store.connection.execute("PRAGMA query_only = off")

@@ -97,8 +97,7 @@ def read_documents(text: str, report: Report) -> list[Node]:
     try:
         _Composer(text, report, documents).run()
     except yaml.MarkedYAMLError as error:
-        line = min(_line(error.problem_mark or error.context_mark), len(text.splitlines()) or 1)  # not after the end
-        report.error(line, f"not YAML: {error.problem or error.context}")
+        report.error(_line(error.problem_mark or error.context_mark), f"not YAML: {error.problem or error.context}")
     except yaml.reader.ReaderError as error:
         line = text.encode()[: error.position].count(b"\n") + 1
         report.error(line, f"not YAML: the character {chr(error.character)!r}", "it is not allowed there")
