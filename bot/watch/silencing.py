@@ -49,7 +49,12 @@ class Silencing:
         return told
 
     def _own(self, one: TimedException) -> str:
-        """Return a warning about an exception that hides, or names, the one who made it."""
+        """Return a warning about an exception that hides, or names, the one who made it.
+
+        Whoever says "yes, that was me" when asked makes no such exception: somebody else asked them, and it is told.
+        """
+        if one.kind == "answer":
+            return ""
         names = {name.casefold() for name in (one.author, self.email_of(one.author)) if name}
         hidden = self.store.rows(
             "SELECT DISTINCT actor FROM findings WHERE hidden = ? AND actor IS NOT NULL", (f"{EXCEPTION}{one.id}",)
