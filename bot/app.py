@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,16 +84,16 @@ def portal_of(settings: Settings) -> Portal:
 
 
 @contextmanager
-def writing(settings: Settings, command: str) -> Iterator[App]:
+def writing(settings: Settings, command: str, wait: Callable[[str], bool] | None = None) -> Iterator[App]:
     """Open the database for a command that adds events: alone, with the rules in force.
 
-    Raises LockedError, StoreError, RuleError, ConfigError.
+    `wait` is as in `ingest_lock`; nothing is opened before the lock is ours, so a waiting process migrates nothing
+    under a running one. Raises LockedError, StoreError, RuleError, ConfigError.
     """
-    if settings.strict_files or not settings.db.exists():  # else the last good set in it may do without the files
-        folder = rulebook.rules_folder(settings.rules)
-        if settings.strict_files:
-            rulebook.refuse_writable(folder)
-    with opened(settings.db, create=True) as store, ingest_lock(settings.db, command):
+    folder = rulebook.rules_folder(settings.rules)
+    if settings.strict_files:
+        rulebook.refuse_writable(folder)
+    with ingest_lock(settings.db, command, wait), opened(settings.db, create=True) as store:
         yield build(settings, store)
 
 

@@ -274,7 +274,7 @@ def journal_export(db: Db = None, rules: Rules = None) -> None:
 @cli.command()
 def run(db: Db = None, rules: Rules = None) -> None:
     """Run the service: poll, detect, alert in Slack, answer /audit, until it is told to stop."""
-    from bot.service import serve
+    from bot.daemon import serve
 
     needed = ("CORTEX_API_KEY", "SLACK_BOT_TOKEN", "SLACK_APP_TOKEN|SLACK_SIGNING_SECRET", "AUDIT_BOT_CHANNEL")
     sys.exit(serve(settings(db, rules, *needed)))

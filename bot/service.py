@@ -5,27 +5,22 @@ from __future__ import annotations
 import faulthandler
 import logging
 import os
-import signal
 import sys
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from types import FrameType
 
 from bot.alert import follow
 from bot.alert.outbox import Postman
 from bot.alert.pictures import Illustrator
-from bot.app import App, now, writing
+from bot.app import App, now
 from bot.errors import AccessError, ApiError, DeliveryError, StoreError
 from bot.keeping import Keeping
 from bot.live_rules import LiveRules
-from bot.logs import configure_logs
 from bot.poll.client import Portal
 from bot.schedule import Job, Schedule
-from bot.serving import Serving
-from bot.settings import Settings
 from bot.slack.bolt import SlackApp
 from bot.store import inquiries, outbox, proposals
 from bot.times import DAY, MINUTE, SECOND, iso
@@ -37,12 +32,11 @@ from bot.watch.metrics import Live, Metrics
 from bot.watch.rounds import Rounds
 from bot.watch.silencing import Silencing
 from bot.watch.watchdog import Watchdog, Watched
-from bot.web import Probes, web_app
+from bot.web import Probes
 
 log = logging.getLogger(__name__)
 
 STOP_SECONDS = 5.0  # for what is under way, of the 8 s that a supervisor waits
-LAST_SECOND = 7.0  # then the process ends whatever still runs: everything can be cut off anywhere
 OUTBOX_SECONDS, TICK_SECONDS, SOCKET_SECONDS, ROUND_SECONDS, KEEPING_SECONDS = 1.0, 5.0, 15.0, 30.0, 600.0
 PICTURE_SECONDS, FOLLOW_SECONDS = 2.0, 10.0
 REFUSED_PAUSE = 10 * MINUTE  # a refused key is not tried more often
@@ -257,45 +251,6 @@ class Service:
             dict(self.schedule.outcomes), self.watchdog.silences(), self.portal.requests, self.hears(), wrong,
             self.health.good(wrong),
         )  # fmt: skip
-
-
-def serve(settings: Settings) -> int:
-    """Run until SIGTERM or SIGINT, or until the database is lost; return the exit code."""
-    configure_logs(settings.log, settings.secrets)
-    ending = threading.Event()
-
-    def told(number: int, _: FrameType | None) -> None:
-        log.info("told to stop by signal %d", number)
-        ending.set()
-
-    signal.signal(signal.SIGTERM, told)
-    signal.signal(signal.SIGINT, told)
-    with writing(settings, "run") as app:
-        slack = SlackApp(settings, app.store, now, app.facts)
-        by_socket = settings.slack_app_token is not None
-        service = Service(app, app.portal(), slack, by_socket, ending=ending)
-        host = "127.0.0.1" if by_socket else "0.0.0.0"  # noqa: S104 -- Slack calls from outside in HTTP mode
-        with Serving(web_app(slack, service.probes()), settings.port, host=host):
-            if by_socket:
-                service.connect()
-            service.start()
-            log.info("watching; %s", app.store.meta("rules_state"))
-            ending.wait()
-            end_soon(service)
-            service.stop()
-    return service.exit_code
-
-
-def end_soon(service: Service) -> None:
-    """See to it that the process ends in time, whatever hangs: a thread of a pool would be waited for for ever."""
-
-    def end() -> None:
-        log.warning("some work did not end in time; it is taken up at the next start")
-        os._exit(service.exit_code)
-
-    last = threading.Timer(LAST_SECOND, end)
-    last.daemon = True
-    last.start()
 
 
 def end_hard(why: str) -> None:

@@ -13,14 +13,17 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HOST = "127.0.0.1"
 STOP_SECONDS = 5.0
+HEAD_SECONDS = 10.0  # for the head of a connection's first request to come in
+MOST_AT_ONCE = 200  # connections; a client beyond them is told to come back
 TRANSPORT = "sandbox.transport"  # the extension of the ASGI scope that lets an app misbehave below HTTP
 
 
 class _OpenProtocol(H11Protocol):
-    """Hands the connection's transport to the app, so that it can cut an answer off."""
+    """Hands the connection's transport to the app, so that it can cut an answer off; waits for nobody for ever."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
+        asyncio.get_running_loop().call_later(HEAD_SECONDS, self._close_if_silent)
         inner = self.app
 
         async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -28,6 +31,10 @@ class _OpenProtocol(H11Protocol):
             await inner({**scope, "extensions": extensions}, receive, send)
 
         self.app = app
+
+    def _close_if_silent(self) -> None:
+        if getattr(self, "cycle", None) is None:  # no request has begun
+            self.transport.close()
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -62,6 +69,7 @@ class Serving:
                 date_header=False,  # the app's own clock says what time it is
                 server_header=False,
                 timeout_graceful_shutdown=1,
+                limit_concurrency=MOST_AT_ONCE,
             )
         )
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],), name="serving", daemon=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -11,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -23,6 +25,7 @@ from bot.sandbox.slack_state import ALERTS, GROUP, TOKEN
 from bot.schedule import Job, Schedule
 from bot.serving import serve
 from bot.settings import load
+from bot.store.schema import holder, standby
 from bot.times import DAY, MINUTE
 from tests.conftest import raw
 
@@ -167,3 +170,58 @@ def test_stopping_has_a_deadline() -> None:
     jobs.stop(0.5)
     assert time.monotonic() - began < 3
     release.set()
+
+
+async def _silent(scope: Any, receive: Any, send: Any) -> None:
+    """Take a request and never answer it."""
+    if scope["type"] == "http":
+        await receive()
+        await asyncio.sleep(60)
+
+
+def test_a_second_service_stands_by_and_takes_over_when_the_first_ends_in_time_under_load(tmp_path: Path) -> None:
+    """The portal hangs in the middle of a poll: SIGTERM ends the one within 8 s, the other goes on from there."""
+    with serve(_silent) as portal, serve(_nothing) as spare:
+        port = spare.port
+        spare.stop()
+        environment = {
+            "PATH": os.environ["PATH"], "CORTEX_API_KEY": KEY, "CORTEX_BASE_URL": portal.url, "PORT": str(port),
+            "SLACK_BOT_TOKEN": TOKEN, "SLACK_SIGNING_SECRET": SECRET, "SLACK_API_URL": portal.url + "/api/",
+            "AUDIT_BOT_CHANNEL": ALERTS, "AUDIT_BOT_DB": str(tmp_path / "audit.db"),
+        }  # fmt: skip
+        environment |= {name: text for name, text in os.environ.items() if name.startswith("COVERAGE_")}
+        logs = [(tmp_path / f"log{number}").open("w+") for number in (0, 1)]
+
+        def start(number: int) -> subprocess.Popen[bytes]:
+            return subprocess.Popen([sys.executable, "-m", "bot", "run"], env=environment, stderr=logs[number])
+
+        def said(number: int) -> str:
+            return (tmp_path / f"log{number}").read_text()
+
+        first = start(0)
+        try:
+            wait_for("first service", lambda: "watching" in said(0))
+            second = start(1)
+            try:
+                wait_for("standby", lambda: "standing by" in said(1))
+                assert f"process {first.pid}" in holder(tmp_path / "audit.db")
+                assert f"process {second.pid}" in standby(tmp_path / "audit.db")
+                assert ends_in_time(first)
+                wait_for("take-over", lambda: "watching" in said(1))
+                assert f"process {second.pid}" in holder(tmp_path / "audit.db")
+                assert standby(tmp_path / "audit.db") == ""
+            finally:
+                second.kill()
+                second.wait()
+        finally:
+            first.kill()
+            first.wait()
+            for log in logs:
+                log.close()
+
+
+def ends_in_time(process: subprocess.Popen[bytes]) -> bool:
+    """Tell a process to stop; return whether it did so well within 8 s."""
+    began = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    return process.wait(20) == 0 and time.monotonic() - began < 8

@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -450,3 +451,17 @@ def test_probes_over_http_tell_what_is_wrong() -> None:
         ready = client.get(served.url + "/readyz")
         assert (ready.status_code, ready.text) == (503, "no connection to Slack\n")
         assert client.get(served.url + "/metrics").text == "audit_bot_good 1.0\n"
+
+
+def test_a_body_that_trickles_in_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever opens a thousand of such would keep Slack out; so would one who never sends a head."""
+    from bot import serving
+    from bot.web import EVENTS_PATH, Probes, web_app
+
+    monkeypatch.setattr(serving, "HEAD_SECONDS", 0.1)
+    with serve(web_app(None, Probes(list, list, lambda: b""), body_seconds=0.1)) as served:  # type: ignore[arg-type]
+        head = f"POST {EVENTS_PATH} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc".encode()
+        for sent, heard in ((head, b"HTTP/1.1 408"), (b"", b"")):
+            with socket.create_connection(("127.0.0.1", served.port), timeout=20) as line:
+                line.sendall(sent)
+                assert line.recv(100)[:12] == heard

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bot.doctor.lines import Line, bad, ok, warn
-from bot.errors import LockedError, StoreError
+from bot.errors import StoreError
 from bot.store import alarms, gaps, journal, repair
-from bot.store.schema import SCHEMA, Store, ingest_lock, version_of
+from bot.store.schema import SCHEMA, Store, holder, version_of
 from bot.times import iso
 
 WHOLE_CHECK = 1 << 30  # bytes; a larger file is checked less thoroughly
@@ -30,7 +30,7 @@ def database_lines(path: Path, now: int) -> Iterator[Line]:
         yield bad("database", str(error), "docs/deploy.md says how to restore a backup")
         return
     try:
-        yield from _lines(store, running=_running(path))
+        yield from _lines(store, running=holder(path))
     except StoreError as error:
         yield bad("database", str(error), "docs/deploy.md says how to restore a backup")
     finally:
@@ -38,7 +38,7 @@ def database_lines(path: Path, now: int) -> Iterator[Line]:
 
 
 def _lines(store: Store, *, running: str) -> Iterator[Line]:
-    yield ok("service", running) if running else warn("service", "it does not run", "start `audit-bot run`")
+    yield ok("service", f"{running} runs") if running else warn("service", "it does not run", "start `audit-bot run`")
     damage = repair.damage(store, whole=store.path.stat().st_size <= WHOLE_CHECK)
     for text in damage[:3]:
         yield bad("database", text, "`audit-bot doctor --repair` mends indexes; else restore a backup: docs/deploy.md")
@@ -67,12 +67,3 @@ def _left_behind(store: Store, *, running: bool) -> Iterator[Line]:
     stale = 0 if running else store.value("SELECT count(*) FROM outbox WHERE state = 'sending'")
     if stale:
         yield warn("outbox", f"{stale} messages were cut off while being sent", "the next start takes them up")
-
-
-def _running(path: Path) -> str:
-    """Return who adds events to the database now, "" where nobody does."""
-    try:
-        with ingest_lock(path, "doctor"):
-            return ""
-    except LockedError as error:
-        return str(error).split(" is writing")[0] + " runs"

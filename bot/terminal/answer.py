@@ -36,7 +36,7 @@ from bot.query import BEGIN, END, Query, parse_command, parse_query
 from bot.settings import Settings
 from bot.show import lines, plain, say, table
 from bot.store import alerts, exceptions, gaps
-from bot.store.schema import Store
+from bot.store.schema import Store, holder, standby
 from bot.store.search import Page
 from bot.store.status import Status, status
 from bot.terminal.exceptions_commands import exception_row, user
@@ -108,7 +108,7 @@ def _print_listing(store: Store, found: Answer, format_: str) -> None:
             heads = ("level", "title", "status", "rule", "file")
             _print(format_, heads, [_rule_row(rule) for rule in listed], "There are no rules.")
         case Status():
-            _print_status(found, format_)
+            _print_status(found, format_, store.path)
         case Exceptions():
             _print_exceptions(found, format_)
         case Help():
@@ -235,15 +235,17 @@ def explain(settings: Settings, what: str, target: Path | None) -> None:
 def show_status(settings: Settings, format_: str) -> None:
     """Print the bot's own state."""
     with opened(settings.db) as store:
-        _print_status(status(store, now()), format_)
+        _print_status(status(store, now()), format_, settings.db)
 
 
-def _print_status(found: Status, format_: str) -> None:
+def _print_status(found: Status, format_: str, db: Path) -> None:
+    running, waiting = holder(db), standby(db)
     if format_ == "jsonl":
-        lines([found.as_json()])
+        lines([{**found.as_json(), "running": running or None, "standby": waiting or None}])
         return
     age = "never" if found.last_poll is None else f"{say_duration(max(0, now() - found.last_poll))} ago"
     rows = [
+        ("running", (running or "nothing") + (f"; {waiting} stands by" if waiting else "")),
         ("events", f"{found.events:,}, {found.malformed:,} malformed"),
         ("read until", plain(found.watermark and iso(found.watermark))),
         ("last poll", age),

@@ -1,0 +1,101 @@
+"""The process around the service: signals, standing by, and an end in time."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from bot.app import App, now, writing
+from bot.errors import ConfigError, LockedError
+from bot.logs import configure_logs
+from bot.service import Service
+from bot.serving import Serving
+from bot.settings import Settings
+from bot.slack.bolt import SlackApp
+from bot.store.schema import standing_by
+from bot.web import web_app
+
+log = logging.getLogger(__name__)
+
+LAST_SECOND = 7.0  # of the 8 that a supervisor waits; then the process ends whatever still runs
+STANDBY_SECONDS = 0.5
+
+
+@dataclass
+class Standby:
+    """A second service on the same database: it waits, does nothing, and takes over when the first one ends."""
+
+    db: Path
+    ending: threading.Event
+    meanwhile: ExitStack  # holds the mark that says who waits
+    waiting: bool = False
+
+    def wait(self, text: str) -> bool:
+        """Wait a moment for the lock; tell whether to go on waiting."""
+        if not self.waiting:
+            self.waiting = True
+            self.meanwhile.enter_context(standing_by(self.db))
+            log.info("standing by, to take over when the other one ends: %s", text)
+        return not self.ending.wait(STANDBY_SECONDS)
+
+
+def serve(settings: Settings) -> int:
+    """Run until SIGTERM or SIGINT, or until the database is lost; return the exit code."""
+    configure_logs(settings.log, settings.secrets)
+    ending = threading.Event()
+
+    def told(number: int, _: FrameType | None) -> None:
+        log.info("told to stop by signal %d", number)
+        ending.set()
+
+    signal.signal(signal.SIGTERM, told)
+    signal.signal(signal.SIGINT, told)
+    with ExitStack() as held:
+        with ExitStack() as meanwhile:
+            wait = Standby(settings.db, ending, meanwhile).wait
+            try:
+                app = held.enter_context(writing(settings, "run", wait))
+            except LockedError:
+                return 0  # told to stop while standing by
+        return _serve(app, ending, held)
+
+
+def _serve(app: App, ending: threading.Event, held: ExitStack) -> int:
+    settings = app.settings
+    by_socket = settings.slack_app_token is not None
+    slack = SlackApp(settings, app.store, now, app.facts)
+    service = Service(app, app.portal(), slack, by_socket, ending=ending)
+    host = "127.0.0.1" if by_socket else "0.0.0.0"  # noqa: S104 -- Slack calls from outside in HTTP mode
+    try:
+        held.enter_context(Serving(web_app(slack, service.probes()), settings.port, host=host))
+    except OSError as error:
+        raise ConfigError(f"PORT: {settings.port} cannot be used ({error.strerror}): set another.") from error
+    if by_socket:
+        service.connect()
+    service.start()
+    log.info("watching; %s", app.store.meta("rules_state"))
+    ending.wait()
+    _end_soon(service)
+    service.stop()
+    return service.exit_code
+
+
+def _end_soon(service: Service) -> None:
+    """See to it that the process ends in time, whatever hangs: a thread of a pool would be waited for for ever.
+
+    Everything can be cut off anywhere.
+    """
+
+    def end() -> None:
+        log.warning("some work did not end in time; it is taken up at the next start")
+        os._exit(service.exit_code)
+
+    last = threading.Timer(LAST_SECOND, end)
+    last.daemon = True
+    last.start()
