@@ -10,7 +10,8 @@ from bot.alert import run as alert_run
 from bot.alert.routing import Routing, parse_routing
 from bot.errors import RuleError
 from bot.fields import FactSettings
-from bot.model import Finding, Level
+from bot.model import SILENCE, Finding, Level
+from bot.slack.alert_message import alert_message
 from bot.store import alerts, journal, outbox
 from bot.store.schema import Store
 from bot.times import DAY, HOUR, MINUTE, SECOND
@@ -66,6 +67,65 @@ def test_a_second_finding_of_the_same_rule_is_news_too(store: Store) -> None:
     outbox.posted(store, row, NOW, "C1", "1.1")
     take(store, found(store, at=START + 30 * MINUTE), now=START + 31 * MINUTE)
     assert queued(store) == [("reply", 1), ("update", 1)]
+
+
+def grow(store: Store, number: int, at: int) -> list[tuple[str, int | None]]:
+    """Let a posted alert's finding go on until a moment; return what that queues."""
+    store.connection.execute("UPDATE outbox SET state = 'posted', done = 0")
+    one = replace(alerts.findings(store, "id = ?", (number,))[0], last=at, count=9)
+    alerts.update_finding(store, one, at)
+    take(store, one, now=at)
+    return queued(store)
+
+
+def test_once_the_episode_is_over_mere_going_on_is_not_drawn(store: Store) -> None:
+    """After an hour without growth, and after a day; what is new or worse is drawn all the same."""
+    take(store, found(store))
+    assert grow(store, 1, START + HOUR) == [("update", 1)]
+    assert grow(store, 1, START + 3 * HOUR) == []
+    assert grow(store, 1, START + 3 * HOUR + MINUTE) == []
+    take(store, found(store, "r2", at=START + 3 * HOUR), now=START + 3 * HOUR)
+    assert grow(store, 1, START + 4 * HOUR) == [("update", 1)]
+    for hour in range(5, 24):
+        assert grow(store, 1, START + hour * HOUR) == [("update", 1)]
+    assert grow(store, 1, START + 24 * HOUR + MINUTE) == []
+
+
+def test_what_goes_on_in_the_log_itself_is_drawn_as_long_as_it_does(store: Store) -> None:
+    """A message that says how long the log has been silent has to stay true."""
+    take(store, found(store, SILENCE, Level.high))
+    assert [grow(store, 1, START + hours * HOUR) for hours in (2, 4, 40)] == [[("update", 1)]] * 3
+
+
+def test_what_no_longer_holds_is_said_in_the_thread(store: Store) -> None:
+    """And the message says so too; the alert stays for somebody to close."""
+    take(store, found(store))
+    store.connection.execute("UPDATE outbox SET state = 'posted', done = 0")
+    gone = replace(alerts.findings(store, "id = 1")[0], state="withdrawn")
+    alerts.update_finding(store, gone, NOW)
+    take(store, gone)
+    assert queued(store) == [("reply", 1), ("update", 1)]
+    assert store.value("SELECT body FROM outbox WHERE kind = 'reply'") == "No longer holds: Title of r1."
+    view = alerts.view(store, 1, NOW)
+    assert view
+    assert "though what was found no longer holds" in str(alert_message(view).plain)
+
+
+def test_new_findings_are_bundled_into_one_reply(store: Store) -> None:
+    """One at once, what follows within five minutes together, and no endless list."""
+    take(store, found(store))
+    store.connection.execute("UPDATE outbox SET state = 'posted', done = 0")
+    store.connection.execute("UPDATE alerts SET channel = 'C1', ts = '1.1'")
+    for number in range(2, 20):
+        take(store, found(store, f"r{number}", at=START + number * SECOND), now=NOW + number * SECOND)
+        while row := outbox.claim(store, NOW + number * SECOND):
+            outbox.posted(store, row, NOW)
+    assert store.value("SELECT count(*) FROM outbox WHERE kind = 'reply' AND state = 'posted'") == 1
+    [(body, due)] = store.rows("SELECT body, due FROM outbox WHERE kind = 'reply' AND state = 'pending'")
+    assert due == NOW + 2 * SECOND + 5 * MINUTE
+    assert body.splitlines()[0] == "New: Title of r3 (medium)."
+    assert len(body.splitlines()) == 9
+    assert body.endswith("and more: the message shows all of it")
 
 
 def test_low_findings_wait_until_they_add_up(store: Store) -> None:

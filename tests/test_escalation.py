@@ -15,7 +15,7 @@ from bot.alert.routing import Routing
 from bot.alert.routing_keys import Escalation, Roll
 from bot.errors import DeliveryError
 from bot.model import Level
-from bot.store import alerts, journal
+from bot.store import alerts, exceptions, journal
 from bot.store.schema import Store
 from bot.times import DAY, HOUR, MINUTE, SECOND
 from tests.test_notices import NOON, Office, found, temporary_office
@@ -108,7 +108,7 @@ def test_a_click_calls_it_off_even_when_it_is_queued_already(store: Store) -> No
     office.slack.errors = [DeliveryError("unreachable", permanent=False)]
     assert office.work(10 * MINUTE) == []
     alerts.acknowledge(store, 1, "U1", office.clock())
-    assert [sent[0] for sent in office.work(MINUTE)] == ["update"]
+    assert [sent[2] for sent in office.work(MINUTE)] == ["A1", "U1 acknowledged it."]
     assert store.value("SELECT count(*) FROM outbox WHERE state = 'dropped'") == 1
     assert [sent[2] for sent in office.work(4 * HOUR)] == [
         "U1 A1 (critical) about eve, Title of r1: acknowledged 4 h ago, and not resolved yet."
@@ -160,6 +160,19 @@ def test_what_no_longer_holds_calls_nobody(store: Store) -> None:
     post(office)
     store.connection.execute("UPDATE findings SET state = 'withdrawn'")
     assert office.work(HOUR) == []
+
+
+def test_a_snoozed_alert_calls_nobody_until_it_wakes(store: Store) -> None:
+    """To snooze is to decide; when the snooze is over and nobody came, the calls go on."""
+    office = Office(store, CALLS)
+    post(office)
+    exceptions.add(
+        store, 'actor:"eve"', reason="looking into it", author="U1", now=office.clock(),
+        expires=office.clock() + 4 * HOUR, kind="snooze", alert=1,
+    )  # fmt: skip
+    office.work()
+    assert office.work(4 * HOUR - SECOND) == []
+    assert {sent[1] for sent in office.work(SECOND)} == {"C0", "CTWO"}
 
 
 @settings(max_examples=15, deadline=None)

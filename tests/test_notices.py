@@ -205,7 +205,7 @@ def test_growth_inside_a_notice_redraws_the_notice(office: Office) -> None:
     office.take(found(office.store, inside.entity.name, at=office.clock()))
     assert office.work() == [("redraw", "C0", "N1", "3.3")]
     assert alerts.resolve(office.store, inside.id, "U1", office.clock()).done
-    assert office.work() == [("redraw", "C0", "N1", "3.3")]
+    assert office.work() == [("redraw", "C0", "N1", "3.3"), ("text", "C0", f"U1 resolved it. ({inside.name})", "3.3")]
     assert office.store.value("SELECT count(*) FROM outbox WHERE state = 'pending'") == 0
 
 
@@ -264,6 +264,15 @@ def test_the_night_is_one_notice_in_the_morning(store: Store) -> None:
     assert office.work(SECOND) == [("notice", "C0", "N1", "")]
     office.flood(1, name="day")
     assert office.decisions()[-1] == "posted"
+
+
+def test_what_a_person_says_raises_a_held_alert_too(store: Store) -> None:
+    """Whoever was asked says that it was not them: nobody waits for the morning."""
+    office = Office(store, replace(CALM, quiet_hours=(NIGHT,)), NOON + 11 * HOUR)
+    office.flood(2)
+    alerts.raise_level(store, 1, Level.high, office.clock())
+    assert office.work() == [("post", "C0", "A1", "")]
+    assert office.decisions() == ["posted, rose to high", "posted, held until 07:00"]
 
 
 def test_what_is_held_is_no_backlog(store: Store) -> None:

@@ -61,15 +61,36 @@ class Courier:
         """Tell what became of a posted alert; return it, and whether it is drawn again."""
         known = deliveries.delivery(self.store, after.id)
         if known is not None and known.lane != "own" and lanes.worse(before, after):
-            way, fresh, until = self._choose(after, findings, lanes.left(before, after))
-            if lanes.leaves(known.lane, way.lane):
-                self._send(way, after, replace(fresh, notice=known.notice), findings, until)
-                outbox.put_redraw(self.store, known.notice or 0, self.now)
-                return replace(after, decision=way.reason), True
+            gone = self._leave(known, after, findings, lanes.left(before, after))
+            if gone is not None:
+                return gone, True
         if not self._is_news(before, after, how, known):
             return after, False
         self._tell(before, after, how, known)
         return after, True
+
+    def rise(self) -> int:
+        """Let alerts leave their notices that got worse in another way than by findings: by what a person said."""
+        count = 0
+        for number in deliveries.risen(self.store):
+            known, alert = deliveries.delivery(self.store, number), alerts.alert(self.store, number)
+            if known is None or alert is None:
+                continue
+            held = alerts.findings(self.store, "alert = ? AND state = 'open' AND hidden IN ('', 'history')", (number,))
+            reason = lanes.left(replace(alert, level=known.level), alert)
+            if gone := self._leave(known, alert, alerts.worst_first(held), reason):
+                alerts.update_alert(self.store, gone)
+                count += 1
+        return count
+
+    def _leave(self, known: Delivery, alert: Alert, findings: Sequence[Finding], reason: str) -> Alert | None:
+        """Let an alert leave its notice where its way is another now; return it with the named reason."""
+        way, fresh, until = self._choose(alert, findings, reason)
+        if not lanes.leaves(known.lane, way.lane):
+            return None
+        self._send(way, alert, replace(fresh, notice=known.notice), findings, until)
+        outbox.put_redraw(self.store, known.notice or 0, self.now)
+        return replace(alert, decision=way.reason)
 
     def _choose(self, alert: Alert, findings: Sequence[Finding], reason: str) -> tuple[lanes.Way, Delivery, int]:
         """Return the way of an alert, what is to be stored about it, and until when it is held."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import tzinfo
 
+from bot.alert.deliver import Courier
 from bot.alert.escalation import REMINDED_FROM, Step, Waiting, due_steps
 from bot.alert.quiet_hours import quiet_until
 from bot.alert.routing import Routing
@@ -19,9 +20,10 @@ from bot.times import DAY, WEEK
 
 @dataclass
 class Report:
-    """What one run did: notices released and ended, steps taken as subject and step."""
+    """What one run did: notices released and ended, alerts that left theirs, steps taken as subject and step."""
 
     released: int = 0
+    risen: int = 0
     ended: int = 0
     steps: list[tuple[str, str]] = field(default_factory=list)
 
@@ -30,6 +32,7 @@ def run_once(store: Store, routing: Routing, now: int, zone: tzinfo) -> Report:
     """Do what is due. Everything follows from the store: cut off anywhere, or late by days, it just goes on."""
     report = Report()
     with store.write():
+        report.risen = Courier(store, routing, now, zone).rise()
         report.released = len(notices.release(store, now))
         report.ended = _end_notices(store, routing, now)
     for waiter in _waiting(store, routing, now):
@@ -55,9 +58,10 @@ def _end_notices(store: Store, routing: Routing, now: int) -> int:
 
 
 def _waiting(store: Store, routing: Routing, now: int) -> Iterator[Waiter]:
-    yield from steps.open_alerts(store, {level for level in Level if level >= REMINDED_FROM} | set(routing.escalation))
+    levels = {level for level in Level if level >= REMINDED_FROM} | set(routing.escalation)
+    yield from steps.open_alerts(store, levels, now)
     yield from steps.open_notices(store, now - 2 * WEEK)
-    yield from steps.acknowledged_alerts(store)
+    yield from steps.acknowledged_alerts(store, now)
 
 
 def _in_words(store: Store, waiter: Waiter) -> Waiting:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from bot.alert import cards
@@ -175,6 +175,10 @@ class Postman:
         notice = None if number is None else notices.read_notice(self.store, number)
         return (channel, None) if notice is None else (notice.place or channel, notice.ts)
 
+    def _rolled(self, alert: int) -> bool:
+        way = deliveries.delivery(self.store, alert)
+        return way is not None and way.lane != "own"
+
     def _still_so(self, row: Row) -> bool:
         """Tell whether the state that a row was written for still holds: a click calls off a reminder."""
         if row.only_while is None or row.alert is None:
@@ -219,6 +223,10 @@ class Postman:
         return own or self.channels.default
 
     def _body(self, row: Row) -> str:
+        """Return what a row says; in the thread of a notice it has to name its alert."""
+        name = f"A{row.alert}"
+        if row.kind == "reply" and row.alert is not None and name not in row.body and self._rolled(row.alert):
+            row = replace(row, body=f"{row.body} ({name})")
         return REPEAT + row.body if row.unsure else row.body
 
     def _find(self, row: Row, channel: str) -> str | None:

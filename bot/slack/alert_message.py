@@ -105,7 +105,8 @@ def state_pieces(view: AlertView) -> list[Piece]:
     """Return who has the alert since when, or how it ended, and what it was judged to be."""
     alert, standing = view.alert, view.standing
     if alert.state == "open":
-        return [bold("Open"), f" since {say_time(alert.opened)}: nobody has it yet."]
+        holds = "nobody has it yet" if view.findings else "though what was found no longer holds"
+        return [bold("Open"), f" since {say_time(alert.opened)}: {holds}."]
     words = {"acknowledged": "Acknowledged", "resolved": "Resolved", "removed": "Closed"}
     pieces: list[Piece] = [bold("Assigned" if standing.assigned_by else words[alert.state])]
     if alert.owner:

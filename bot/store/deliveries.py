@@ -66,6 +66,17 @@ def set_over(store: Store, alert: int, *, over: bool) -> None:
         connection.execute("UPDATE deliveries SET over = ? WHERE alert = ? AND over != ?", (over, alert, over))
 
 
+def risen(store: Store) -> list[int]:
+    """Return the alerts in notices that are worse now than when they joined, and still wait for somebody."""
+    return [
+        row[0]
+        for row in store.rows(
+            "SELECT d.alert FROM deliveries d JOIN alerts a ON a.id = d.alert WHERE d.notice IS NOT NULL"
+            " AND d.lane != 'own' AND a.level > d.level AND a.state IN ('open', 'acknowledged') ORDER BY d.alert"
+        )
+    ]
+
+
 def told(store: Store, channel: str, level: Level, since: int, *, but: int, most: int) -> int:
     """Count, up to `most`, the alerts of a level or worse that a channel was told of since then, or a storm took."""
     found = 0

@@ -15,6 +15,13 @@ _TITLE = (
 )
 
 
+# a snooze is a decision too: while it lasts, nobody is called and nobody reminded
+_AWAKE = (
+    "NOT EXISTS (SELECT 1 FROM exceptions x WHERE x.alert = a.id AND x.kind = 'snooze' AND x.removed IS NULL"
+    " AND x.expires > ?)"
+)
+
+
 @dataclass(frozen=True)
 class Waiter:
     """An alert or notice that waits. `since` is the moment at which it was posted or, for an alert, acknowledged."""
@@ -31,7 +38,7 @@ class Waiter:
     notice: int | None = None
 
 
-def open_alerts(store: Store, levels: Iterable[Level]) -> list[Waiter]:
+def open_alerts(store: Store, levels: Iterable[Level], now: int) -> list[Waiter]:
     """Return the alerts of some levels with a message of their own that nobody has acknowledged.
 
     Where nothing that was found holds any more, nobody has to come.
@@ -39,7 +46,8 @@ def open_alerts(store: Store, levels: Iterable[Level]) -> list[Waiter]:
     marks = ", ".join(str(int(level)) for level in levels)
     rows = store.rows(
         f"SELECT a.id, a.level, a.entity_kind, a.entity, ({_TITLE}), ({_POSTED} AND alert = a.id) FROM alerts a"
-        f" WHERE a.state = 'open' AND a.ts IS NOT NULL AND a.level IN ({marks})"
+        f" WHERE a.state = 'open' AND a.ts IS NOT NULL AND a.level IN ({marks}) AND {_AWAKE}",
+        (now,),
     )
     return [
         Waiter(f"A{number}", Level(level), "open", since, since, title, Entity(kind, name), alert=number)
@@ -48,11 +56,13 @@ def open_alerts(store: Store, levels: Iterable[Level]) -> list[Waiter]:
     ]
 
 
-def acknowledged_alerts(store: Store) -> list[Waiter]:
+def acknowledged_alerts(store: Store, now: int) -> list[Waiter]:
     """Return the alerts that somebody has acknowledged and nobody resolved."""
     rows = store.rows(
         f"SELECT a.id, a.level, a.entity_kind, a.entity, ({_TITLE}), a.owned_at, a.owner FROM alerts a"
         " WHERE a.state = 'acknowledged' AND a.owned_at IS NOT NULL AND a.decision LIKE 'posted%'"
+        f" AND {_AWAKE}",
+        (now,),
     )
     return [
         Waiter(f"A{number}", Level(level), "acknowledged", since, since, title or "", Entity(kind, name), owner, number)
