@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from bot.alert.routing import Routing, parse_routing
@@ -34,7 +35,7 @@ class Rulebook:
     sensitive: tuple[str, ...] = SENSITIVE_TYPES
     files: Mapping[str, str] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def reporting(self) -> tuple[CompiledRule, ...]:
         """The rules that give findings of their own, never without bulk delete."""
         return with_minimum(self.rules)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bot.detect.budget import threshold
+from bot.detect.budget import Episode, said, threshold
 from bot.detect.forest_config import ForestConfig, parse_config
 from bot.detect.watcher import Strange, Watcher
 from bot.detect.windows import Seen, WindowKey
@@ -113,12 +113,12 @@ def test_window_is_told_again_when_it_grows(watcher: Watcher) -> None:
 
 
 def test_keeps_to_its_budget_on_steady_work() -> None:
-    """Two alarms a week were asked for; twelve more weeks of the same work give about as many."""
-    events = workforce(33)
+    """Two alarms a week were asked for; seven more weeks of the same work give about as many."""
+    events = workforce(28)
     watcher = warm([event for event in events if event.time < NOW])
     found = run(watcher, [event for event in events if event.time >= NOW], HOUR)
     alarms = {(one.entity, one.hour // DAY) for one in found}
-    assert 0.4 * 24 <= len(alarms) <= 2 * 24
+    assert 0.4 * 14 <= len(alarms) <= 2 * 14
 
 
 def test_restart_tells_the_same(history: list[Seen], watcher: Watcher) -> None:
@@ -162,6 +162,24 @@ def test_adjacent_hours_of_one_actor_are_one_alarm() -> None:
     scores = np.array([9.0, 8.0, 7.0, 6.0])
     assert threshold(keys, scores, 1) == 6.0
     assert threshold(keys, scores, 9) == 6.0
+
+
+def test_what_rules_and_forest_both_tell_costs_nothing() -> None:
+    """They share the budget: an episode of posted rules costs an alarm where the forest does not see it too."""
+    keys = [WindowKey("actor", name, HOUR) for name in "abcdefgh"]
+    scores = np.array([9.0, 8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0])
+    assert threshold(keys, scores, 3) == 6.0
+    assert threshold(keys, scores, 3, {keys[0]: 0, keys[1]: 0}) == 4.0  # both pass: as if they were not there
+    assert threshold(keys, scores, 3, {keys[6]: 0}) == 7.0  # the rules alone: one alarm of the three is theirs
+    assert threshold(keys, scores, 3, {keys[6]: 0, keys[7]: 1}) == 8.0  # the forest keeps its part
+
+
+def test_windows_next_to_an_episode_of_rules_belong_to_it() -> None:
+    """As their findings would join its alert: an hour before to an hour after."""
+    keys = [WindowKey("actor", "ann", hour * HOUR) for hour in range(8)] + [WindowKey("ip", "ann", 4 * HOUR)]
+    found = said(keys, [Episode("actor", "ann", 4 * HOUR + MINUTE, 4 * HOUR + 2 * MINUTE)])
+    assert {key.hour // HOUR for key in found} == {3, 4, 5}
+    assert {key.kind for key in found} == {"actor"}
 
 
 def test_shipped_settings_are_the_default() -> None:

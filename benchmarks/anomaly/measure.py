@@ -1,217 +1,190 @@
-"""Measure the forest alone, or the whole bot, on the shared cases: recall, false alerts a week, minutes to detect.
+"""Measure on the shared cases: the whole bot, and the forest alone beside other detectors.
 
-usage: measure.py [--shared ../shared] [--logs ...] [--seeds 1 2 3 4 5] [--churn default]
-                  [--alarms 3] [--off GROUP ...] [--feedback]     the forest alone
-                  --pipeline                                      `audit-bot replay`: shipped rules and forest
+usage: measure.py [--shared ../shared] [--logs ...] [--seeds 1 2 3 4 5] [--churns default high]
+                  [--pipeline] [--compare forest ECOD ...] [--where FOLDER] [--out FOLDER]
 
-For every log and seed: make the case, learn before --from, watch after it in batches of five minutes of events, join
-strange windows into episodes (an actor's alert takes what follows within an hour, for a day at most), score the alerts.
-With --feedback people confirm each true alert a day later, so that its windows leave threshold and refits.
+--pipeline runs `audit-bot replay`: shipped rules and forest together. --compare runs detectors on the same windows,
+each with thresholds for several budgets. Both by default. Writes OUT/table.md and OUT/recall.png, after each case anew.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+from cases import CHURNS, LOGS, Alerts, Case, Rows, Scorer, make, rows_of, run
+from detectors import DETECTORS
 from rich.progress import track
 
-from bot.detect.features import GROUPS
-from bot.detect.forest_config import ForestConfig
-from bot.detect.watcher import Strange, Watcher
-from bot.detect.windows import Seen
-from bot.fields import FactSettings
-from bot.times import DAY, HOUR, MINUTE, iso, parse_time
+from bot.detect.budget import threshold
+from bot.detect.watcher import TRAIL
+from bot.detect.windows import EVERYTHING_NEW
+from bot.times import WEEK
 
-LOGS = ("moj_modplat", "wmf_puppet", "k8s_testinfra")
-BATCH = 5 * MINUTE
+BUDGETS = (0.5, 1.0, 2.0, 3.0, 5.0, 7.0)  # alarms a week
+WANTED = ("recall", "false_per_week", "worst_week", "ttd_min", "longest_alert_days")
 
 
-def read_events(path: Path) -> list[Seen]:
-    settings = FactSettings()
-    sensitive: dict[str, bool] = {}
-    events = []
-    with path.open(encoding="utf-8") as lines:
-        for line in lines:
-            record = json.loads(line)
-            kind, actor, ip = record["objectType"], record["actorIdentifier"], record["ipAddress"]
-            if kind not in sensitive:
-                sensitive[kind] = settings.type_sensitive(kind)
-            events.append(
-                Seen(
-                    parse_time(record["timestamp"]),
-                    actor,
-                    ip,
-                    ip.rpartition(".")[0] if ip else None,
-                    record["objectIdentifier"],
-                    kind,
-                    record["action"],
-                    "none" if actor is None else "person" if "@" in actor else "key",
-                    sensitive[kind],
-                )
-            )
-    return events
-
-
-class Alerts:
-    """Joins strange windows into alerts, as bot/alert does, and keeps the lines that `audit-bot replay` would print."""
-
-    def __init__(self) -> None:
-        self.lines: list[dict[str, object]] = []
-        self.open: dict[tuple[str, str], list[int]] = {}  # entity: alert id, opened, last
-        self.number = 0
-
-    def add(self, strange: Strange, now: int) -> None:
-        entity = (strange.kind, strange.entity)
-        alert = self.open.get(entity)
-        if alert is None or strange.last > alert[2] + HOUR or now > alert[1] + DAY:
-            self.number += 1
-            alert = self.open[entity] = [self.number, now, strange.last]
-        alert[2] = max(alert[2], strange.last)
-        self.lines.append(
-            {
-                "alert_id": alert[0],
-                "time": iso(now),
-                "level": strange.level.name,
-                "actor": strange.entity if strange.kind == "actor" else None,
-                "ip": strange.ip,
-                "rules": ["forest"],
-                "reasons": strange.reasons,
-                "first_event": iso(strange.first),
-                "last_event": iso(strange.last),
-                "events": strange.events,
-                "groups": strange.groups,
-                "score": round(strange.score, 3),
-            }
-        )
-
-
-class Analyst:
-    """Confirms, a day later, the alerts that were right."""
-
-    def __init__(self, truth: dict[str, object]) -> None:
-        self.attacks = [
-            (set(attack["actors"]), parse_time(attack["start"]) - HOUR, parse_time(attack["end"]))
-            for attack in truth["attacks"]  # type: ignore[attr-defined]
-        ]
-        self.waiting: list[tuple[int, Strange]] = []
-
-    def look(self, found: Iterable[Strange], watcher: Watcher, now: int) -> None:
-        for one in found:
-            if any(one.entity in who and begin <= one.hour <= end for who, begin, end in self.attacks):
-                self.waiting.append((now + DAY, one))
-        while self.waiting and self.waiting[0][0] <= now:
-            one = self.waiting.pop(0)[1]
-            watcher.exclude(one.kind, one.entity, one.hour)
-
-
-def batches(events: Iterable[Seen]) -> Iterable[tuple[int, list[Seen]]]:
-    batch: list[Seen] = []
-    end = 0
-    for event in events:
-        if event.time >= end and batch:
-            yield end, batch
-            batch = []
-        if not batch:
-            end = event.time // BATCH * BATCH + BATCH
-        batch.append(event)
-    if batch:
-        yield end, batch
-
-
-def replay(case: Path, config: ForestConfig, feedback: bool) -> Path:
-    truth = json.loads((case / "truth.json").read_text(encoding="utf-8"))
-    begin, events = parse_time(truth["from"]), read_events(case / "events.jsonl")
-    watcher, alerts, analyst = Watcher(config), Alerts(), Analyst(truth)
-    watcher.warm((event for event in events if event.time < begin), begin)
-    for now, batch in batches(event for event in events if event.time >= begin):
-        found = watcher.observe(batch, now)
-        for strange in found:
-            alerts.add(strange, now)
-        if feedback:
-            analyst.look(found, watcher, now)
-    out = case / "alerts.jsonl"
-    out.write_text("".join(json.dumps(line) + "\n" for line in alerts.lines), encoding="utf-8")
-    return out
-
-
-def pipeline(case: Path) -> Path:
-    begin = json.loads((case / "truth.json").read_text(encoding="utf-8"))["from"]
-    out = case / "pipeline.jsonl"
-    replayed = run(["-m", "bot", "replay", case / "events.jsonl", "--from", begin, "--format", "jsonl"])
+def pipeline(case: Case, scorer: Scorer) -> dict[str, Any]:
+    """Return the figures of the whole bot."""
+    out, begun = case.folder / "pipeline.jsonl", time.monotonic()
+    begin = case.truth["from"]
+    replayed = run(["-m", "bot", "replay", case.folder / "events.jsonl", "--from", begin, "--format", "jsonl"])
     out.write_text(replayed, encoding="utf-8")
-    return out
+    return {**scorer.score_file(case, out), "seconds": time.monotonic() - begun}
 
 
-def measure(shared: Path, case: Path, log: str, seed: int, a: argparse.Namespace) -> dict:
-    check = shared / "check" / "anomaly"
-    if not (case / "truth.json").exists():
-        data = shared / "data" / f"{log}.jsonl.gz"
-        run([check / "make_case.py", "--data", data, "--seed", seed, "--churn", a.churn, "--out", case])
-    begun = time.monotonic()
-    groups = tuple(group for group in GROUPS if group not in a.off)
-    alerts = pipeline(case) if a.pipeline else replay(case, ForestConfig(a.alarms, groups=groups), a.feedback)
-    figures: dict = json.loads(run([check / "score.py", case, alerts, "--json"]))
-    return {"log": log, "seed": seed, "seconds": time.monotonic() - begun, **figures}
+def compare(case: Case, names: list[str], scorer: Scorer) -> dict[tuple[str, float], dict[str, Any]]:
+    """Return the figures of each detector at each budget, all on the same windows."""
+    rows = rows_of(case)
+    return {
+        (name, budget): scorer.score(case, alerts.lines)
+        for name in names
+        for budget, alerts in watched(rows, name).items()
+    }
 
 
-def run(command: list[object]) -> str:
-    return subprocess.run([sys.executable, *map(str, command)], check=True, capture_output=True, text=True).stdout
+def watched(rows: Rows, name: str) -> dict[float, Alerts]:
+    """Watch the case with one detector: fitted every week on what is older than eight, threshold on these eight."""
+    hours, detector = np.array([key.hour for key in rows.keys]), DETECTORS[name]()
+    now = np.array([one.now for one in rows.told])
+    found = {budget: Alerts() for budget in BUDGETS}
+    until = rows.began + (now[0] - rows.began) // WEEK * WEEK
+    burn = rows.began + EVERYTHING_NEW
+    while until <= now[-1]:
+        since = until - TRAIL * WEEK
+        detector.fit(rows.closed[(hours >= burn) & (hours < since)])
+        recent, live = np.flatnonzero((hours >= since) & (hours < until)), np.flatnonzero(now >= until)
+        live = live[now[live] < until + WEEK]
+        usual, scores = detector.score(rows.closed[recent]), detector.score(rows.live[live])
+        for budget, alerts in found.items():
+            limit = threshold([rows.keys[place] for place in recent], usual, round(budget * TRAIL))
+            for place in live[scores > limit]:
+                alerts.add(rows.told[place])
+        until += WEEK
+    return found
 
 
-def table(rows: list[dict]) -> str:
-    text = "| log | seed | recall | false a week | worst week | minutes | longest alert, days | seconds |\n"
-    text += "|---|---|---|---|---|---|---|---|\n"
-    names = ("recall", "false_per_week", "worst_week", "ttd_min", "longest_alert_days", "seconds")
-    for row in rows:
-        text += f"| {row['log']} | {row['seed']} | " + " | ".join(f"{row[name]:.3g}" for name in names) + " |\n"
-    means = [statistics.mean(row[name] for row in rows) for name in names]
-    return text + "| **mean** | | " + " | ".join(f"{mean:.3g}" for mean in means) + " |\n"
+def bot_table(results: dict[Case, dict[str, Any]]) -> str:
+    """Return the table of the whole bot, a row for each case, and means."""
+    head = "| log | seed | churn | recall | false a week | worst week | minutes | longest alert, days | seconds |\n"
+    text = head + "|---|---|---|---|---|---|---|---|---|\n"
+    names = (*WANTED, "seconds")
+    for case, figures in results.items():
+        cells = " | ".join(f"{figures[name]:.3g}" for name in names)
+        text += f"| {case.log} | {case.seed} | {case.churn} | {cells} |\n"
+    for churn in sorted({case.churn for case in results}):
+        some = [figures for case, figures in results.items() if case.churn == churn]
+        cells = " | ".join(f"{statistics.mean(one[name] for one in some):.3g}" for name in names)
+        text += f"| **mean** | | {churn} | {cells} |\n"
+    return text + "\n" + kinds_table(list(results.values()))
 
 
-def by_scenario(rows: list[dict]) -> str:
-    found: dict[tuple[str, str], list[float]] = {}
-    for row in rows:
-        for scenario, recalls in row["recall_by_scenario"].items():
-            for level in ("low", "medium", "high", "all"):
-                if recalls[level] is not None:
-                    found.setdefault((scenario, level), []).append(recalls[level])
-    lines = []
-    for name in sorted({scenario for scenario, _ in found}):
-        means = (statistics.mean(found[name, level]) for level in ("low", "medium", "high", "all"))
-        lines.append(f"{name:24}" + "".join(f"{mean:8.2f}" for mean in means))
-    return "\n".join(lines)
+def kinds_table(results: list[dict[str, Any]]) -> str:
+    """Return recall by kind of attack and intensity."""
+    text = "| attack | low | medium | high | all |\n|---|---|---|---|---|\n"
+    for kind in sorted({kind for figures in results for kind in figures["recall_by_scenario"]}):
+        mine = [figures["recall_by_scenario"][kind] for figures in results if kind in figures["recall_by_scenario"]]
+        levels = [[one[level] for one in mine if one[level] is not None] for level in ("low", "medium", "high", "all")]
+        text += f"| {kind} | " + " | ".join(f"{statistics.mean(some):.2f}" if some else "" for some in levels) + " |\n"
+    return text
+
+
+Curves = dict[str, dict[float, list[dict[str, Any]]]]  # detector: budget: figures of the cases
+
+
+def curves_of(results: dict[Case, dict[tuple[str, float], dict[str, Any]]]) -> Curves:
+    """Return the figures by detector and budget."""
+    found: Curves = {}
+    for figures in results.values():
+        for (name, budget), one in figures.items():
+            found.setdefault(name, {}).setdefault(budget, []).append(one)
+    return found
+
+
+def mean(some: list[dict[str, Any]], name: str) -> float:
+    """Return the mean of a figure over cases that have it."""
+    return statistics.mean([one[name] for one in some if one[name] is not None] or [float("nan")])
+
+
+def detector_table(curves: Curves) -> str:
+    """Return recall at each budget, and what it is worth: recall where three false alerts a week are met."""
+    text = "| detector | " + " | ".join(f"{budget:g} alarms" for budget in BUDGETS) + " | at 3 false a week |\n"
+    text += "|---|" + "---|" * (len(BUDGETS) + 1) + "\n"
+    for name, points in curves.items():
+        pairs = [(mean(points[budget], "recall"), mean(points[budget], "false_per_week")) for budget in BUDGETS]
+        at_three = np.interp(3.0, [false for _, false in pairs], [recall for recall, _ in pairs])
+        cells = [f"{recall:.2f} ({false:.1f})" for recall, false in pairs]
+        text += f"| {name} | " + " | ".join(cells) + f" | {at_three:.2f} |\n"
+    return text + "\nRecall, in brackets the false alerts a week that came with it.\n"
+
+
+def plot(curves: Curves, bot: list[dict[str, Any]], file: Path) -> None:
+    """Draw recall over the alarms a week that were asked for, and over the false alerts a week that came."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, (asked, came) = plt.subplots(1, 2, figsize=(11, 4.5), sharey=True, constrained_layout=True)
+    for name, points in curves.items():
+        recalls = [mean(points[budget], "recall") for budget in BUDGETS]
+        asked.plot(BUDGETS, recalls, marker="o", label=name)
+        came.plot([mean(points[budget], "false_per_week") for budget in BUDGETS], recalls, marker="o", label=name)
+    if bot:
+        came.plot(mean(bot, "false_per_week"), mean(bot, "recall"), "k*", markersize=14, label="rules and forest")
+    asked.set(xlabel="alarms a week asked for", ylabel="recall", ylim=(0, 1))
+    came.set(xlabel="false alerts a week", xlim=(0, 7))
+    for axes in (asked, came):
+        axes.grid(alpha=0.3)
+    came.legend(loc="lower right")
+    figure.savefig(file, dpi=120)
+    plt.close(figure)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    """Measure, and write what was measured after every case."""
+    a = arguments()
+    a.out.mkdir(parents=True, exist_ok=True)
+    scorer = Scorer(a.shared)
+    bots: dict[Case, dict[str, Any]] = {}
+    compared: dict[Case, dict[tuple[str, float], dict[str, Any]]] = {}
+    with tempfile.TemporaryDirectory() as temporary:
+        wanted = [(log, seed, churn) for churn in a.churns for seed in a.seeds for log in a.logs]
+        for log, seed, churn in track(wanted, "cases", disable=not sys.stderr.isatty()):
+            case = make(a.shared, a.where or Path(temporary), log, seed, churn)
+            if a.pipeline:
+                bots[case] = pipeline(case, scorer)
+            if a.compare:
+                compared[case] = compare(case, a.compare, scorer)
+            curves = curves_of(compared)
+            text = (bot_table(bots) + "\n" if bots else "") + (detector_table(curves) if curves else "")
+            (a.out / "table.md").write_text(text, encoding="utf-8")
+            plot(curves, list(bots.values()), a.out / "recall.png")
+    print(text)
+
+
+def arguments() -> argparse.Namespace:
+    """Return what was asked for."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--shared", type=Path, default=Path(__file__).parents[2].parent / "shared")
     parser.add_argument("--logs", nargs="+", default=LOGS)
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3, 4, 5])
-    parser.add_argument("--churn", default="default")
-    parser.add_argument("--alarms", type=float, default=ForestConfig().alarms_per_week)
-    parser.add_argument("--off", nargs="+", default=[], choices=GROUPS, help="groups of features to leave out")
-    parser.add_argument("--feedback", action="store_true")
+    parser.add_argument("--churns", nargs="+", default=CHURNS)
+    parser.add_argument("--pipeline", action="store_true", help="the whole bot only, unless --compare is given too")
+    parser.add_argument("--compare", nargs="+", choices=list(DETECTORS), help="these detectors only")
     parser.add_argument("--where", type=Path, help="keep the cases here")
-    parser.add_argument(
-        "--pipeline", action="store_true", help="rules and forest, as shipped, through the real pipeline"
-    )
+    parser.add_argument("--out", type=Path, default=Path("anomaly-benchmark"), help="for the table and the picture")
     a = parser.parse_args()
-    with tempfile.TemporaryDirectory() as temporary:
-        where = a.where or Path(temporary)
-        cases = [(log, seed) for log in a.logs for seed in a.seeds]
-        rows = [
-            measure(a.shared, where / f"{log}-{seed}-{a.churn}", log, seed, a)
-            for log, seed in track(cases, "cases", disable=not sys.stderr.isatty())
-        ]
-    print(table(rows) + "\n" + by_scenario(rows))
+    if not a.pipeline and not a.compare:
+        a.pipeline, a.compare = True, list(DETECTORS)
+    return a
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from bot.detect.features import GROUP_OF, GROUPS, NAMES
 from bot.detect.profiles import Floats
 
 Ints = NDArray[np.int64]
-TREES, SAMPLES, SEED = 200, 2048, 7
+TREES, SAMPLES, SEED = 100, 2048, 7
 CHUNK = 2000  # rows that fall at a time, to bound memory
 LEAST_ROWS = 100  # fewer windows than that say nothing about what is usual
 SHARPEN = 1.5  # one very surprising group says more than several slightly surprising ones

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bot.detect.budget import Spoken, free, threshold
+from bot.detect.budget import Spoken, said, threshold
 from bot.detect.features import NAMES, features
 from bot.detect.forest import Forest, Refusal, fit
 from bot.detect.forest_config import ForestConfig
@@ -146,23 +146,27 @@ class Watcher:
             rows = self.history.items()
             good = {key: row for key, row in rows if key.hour < self.until and key not in self.windows.excluded}
             episodes = self.spoken(self.until - SPAN)
-            self.fitted = fit_budget(good, self.told, free(good, episodes), began, self.config)
+            self.fitted = fit_budget(good, self.told, said(good, episodes), began, self.config)
 
 
 def fit_budget(
-    rows: dict[WindowKey, Floats], told: set[WindowKey], said: set[WindowKey], began: int, config: ForestConfig
+    rows: dict[WindowKey, Floats],
+    told: set[WindowKey],
+    by_rules: dict[WindowKey, int],
+    began: int,
+    config: ForestConfig,
 ) -> _Fitted | Refusal:
     """Fit on older windows, and set the threshold on those of the latest weeks, which the forest has not seen.
 
     Weeks without any window do not count. The log's very first windows teach nothing, because everything was new then,
-    nor do those that people were `told` of. What posted rules `said` costs no alarm.
+    nor do those that people were `told` of. `by_rules` are the windows of episodes that posted rules tell of.
     """
     weeks = sorted({(key.hour - began) // WEEK for key in rows})
     trail = max(1, min(TRAIL, len(weeks) // 2))
     since = began + weeks[-trail] * WEEK if weeks else began
     burn = began + min(EVERYTHING_NEW, (since - began) // 4)
     learn = [row for key, row in rows.items() if burn <= key.hour < since and key not in told][-MOST_ROWS:]
-    recent = {key: row for key, row in rows.items() if key.hour >= since and key not in said}
+    recent = {key: row for key, row in rows.items() if key.hour >= since}
     forest = fit(np.array(learn).reshape(-1, len(NAMES)), config.groups)
     if isinstance(forest, Refusal):
         return forest
@@ -170,7 +174,7 @@ def fit_budget(
     if len(recent) <= alarms:
         return Refusal(f"too little data: {len(recent)} windows in {trail} weeks, and {alarms} alarms to choose")
     keys, scores = list(recent), forest.score(np.stack(list(recent.values())))
-    alarm = threshold(keys, scores, alarms)
+    alarm = threshold(keys, scores, alarms, {key: by_rules[key] for key in keys if key in by_rules})
     return _Fitted(forest, alarm, max(alarm, threshold(keys, scores, round(config.high_per_week * trail))))
 
 
