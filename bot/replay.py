@@ -20,6 +20,7 @@ from bot.settings import Settings
 from bot.show import lines, progress, table
 from bot.store import alerts, deliveries, notices
 from bot.store.cards import Card, Placed
+from bot.store.digest import Digest
 from bot.store.notices import NoticeView
 from bot.store.schema import Store
 from bot.times import MINUTE, iso, parse_time
@@ -72,6 +73,10 @@ class Printer:
     def draw_card(self, channel: str, card: Card, *, repeat: bool) -> Placed:
         """Nothing asks for cards in a replay."""
         return Placed(channel, "")
+
+    def post_digest(self, channel: str, found: Digest, repeat: bool) -> tuple[str, str]:
+        """Do nothing: a replay has no mornings."""
+        return channel, ""
 
     def find_alert(self, channel: str, alert_id: int, since: int) -> str | None:
         """Find nothing: nothing is ever cut off."""

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from bot.alert import follow
+from bot.alert import digest, follow
 from bot.alert.outbox import Postman
 from bot.alert.pictures import Illustrator
 from bot.app import App, now
@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 STOP_SECONDS = 5.0  # for what is under way, of the 8 s that a supervisor waits
 OUTBOX_SECONDS, TICK_SECONDS, SOCKET_SECONDS, ROUND_SECONDS, KEEPING_SECONDS = 1.0, 5.0, 15.0, 30.0, 600.0
-PICTURE_SECONDS, FOLLOW_SECONDS = 2.0, 10.0
+PICTURE_SECONDS, FOLLOW_SECONDS, DIGEST_SECONDS = 2.0, 10.0, 60.0
 REFUSED_PAUSE = 10 * MINUTE  # a refused key is not tried more often
 DEAF_SECONDS = 120.0  # Slack's own library reconnects; after so long we do
 HUNG = 70  # the exit code of a process that the watchdog ended (EX_SOFTWARE)
@@ -61,7 +61,9 @@ class Service:
         app, settings = self.app, self.app.settings
         self.types = app.type_reader(self.portal)
         self.postman = Postman(app.store, self.slack, app.channels, lambda: app.book.routing, now)
-        self.illustrator = Illustrator(app.store, self.slack, now, app.facts.zone)
+        self.illustrator = Illustrator(
+            app.store, self.slack, now, app.facts.zone, digest.drawers(app.store, app.facts.zone)
+        )
         self.pulse = Pulse(time.monotonic)
         self.health = Health(app.store, self.pulse, settings.poll_seconds, self.hears)
         webhook, heartbeat = settings.fallback_webhook, settings.heartbeat_url
@@ -89,6 +91,7 @@ class Service:
             Job("follow", FOLLOW_SECONDS, self._on_disk(self.follow)),
             Job("watch", ROUND_SECONDS, self._on_disk(lambda: self.rounds.run_once(now()))),
             Job("pictures", PICTURE_SECONDS, self._on_disk(self.illustrate)),
+            Job("digest", DIGEST_SECONDS, self._on_disk(self.tell)),
             Job("keeping", KEEPING_SECONDS, self._on_disk(self.keep)),
             Job("tick", TICK_SECONDS, lambda: None),
         ]
@@ -166,6 +169,10 @@ class Service:
         """Do the housekeeping that is due; a copy that fails is told, and tried again."""
         self.keeping.run_once(now())
         self.pulse.backup_error = self.keeping.error
+
+    def tell(self) -> None:
+        """Queue the digests that are due."""
+        digest.run_once(self.app.store, self.app.book.routing.digest, now(), self.app.facts.zone)
 
     def hears(self) -> bool:
         """Tell whether what people do in Slack reaches us, or did two minutes ago."""

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import html
 import io
+import json
 import tempfile
 from pathlib import Path
 
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
+from bot.app import App, now
+from bot.charts.heat import heat_map
 from bot.demo import running
 from bot.settings import load
+from bot.terminal.explain import show_story
 
 PICTURES = Path(__file__).parent / "pictures"
 FLAGS = (
@@ -18,6 +24,7 @@ FLAGS = (
     "--disable-component-update", "--disable-sync",
 )  # fmt: skip
 WAIT = 90_000  # ms for an alert to appear
+TERMINAL = "margin:0;padding:14px 18px;background:#14181f;color:#dfe5ee;font:12.5px/1.35 DejaVu Sans Mono,monospace"
 
 
 def main() -> None:
@@ -32,6 +39,8 @@ def main() -> None:
         page = browser.new_page(viewport={"width": 1180, "height": 900})
         page.goto(demo.url)
         console(page)
+        thread(page)
+        explained(browser.new_page(viewport={"width": 900, "height": 400}), demo.service.app)
         browser.close()
 
 
@@ -50,6 +59,32 @@ def console(page: Page) -> None:
     page.locator("li.ephemeral").get_by_text("Top 8").wait_for(timeout=WAIT)
     page.wait_for_timeout(500)
     take(page, "audit")
+
+
+def thread(page: Page) -> None:
+    """Open the thread of the alert: the picture of the key's last 30 days is in it."""
+    alert = page.locator("li.message", has_text="ci-terraform").filter(has_text="Bulk delete").first
+    alert.locator("button.replies").click()
+    picture = page.get_by_role("region", name="Thread").locator("img").first
+    picture.wait_for(timeout=WAIT)
+    picture.evaluate("picture => picture.decode()")
+    picture.scroll_into_view_if_needed()
+    page.wait_for_timeout(500)
+    take(page, "thread")
+
+
+def explained(page: Page, app: App) -> None:
+    """Write what `audit-bot explain` prints about a delete of that key, and the picture that `--plot` draws."""
+    evidence = app.store.value("SELECT evidence FROM findings WHERE actor LIKE '%ci-terraform%' AND title LIKE 'Bulk%'")
+    terminal = io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True)
+    with contextlib.redirect_stdout(terminal):
+        activity = show_story(app.store, str(json.loads(evidence)[0]), now(), app.facts)
+    terminal.seek(0)
+    (PICTURES / "days.png").write_bytes(heat_map(activity).png)
+    said = html.escape(f"$ audit-bot explain {json.loads(evidence)[0]}\n{terminal.read()}")
+    page.set_content(f"<body style='{TERMINAL}'><pre style='margin:0;white-space:pre-wrap'>{said}</pre></body>")
+    page.set_viewport_size({"width": 900, "height": page.evaluate("document.body.scrollHeight")})
+    take(page, "explain")
 
 
 def take(page: Page, name: str) -> None:

@@ -10,6 +10,7 @@ from bot.errors import DeliveryError
 from bot.model import AlertView, Level
 from bot.store import outbox
 from bot.store.cards import Card, Placed
+from bot.store.digest import Digest
 from bot.store.notices import NoticeView
 from bot.store.schema import Store
 from bot.times import HOUR, MINUTE, SECOND
@@ -56,6 +57,11 @@ class Slack:
         self._may_fail()
         self.sent.append(("card", channel, type(card).__name__, "repeat" if repeat else ""))
         return Placed(channel, "9.9")
+
+    def post_digest(self, channel: str, found: Digest, repeat: bool) -> tuple[str, str]:
+        self._may_fail()
+        self.sent.append(("digest", channel, type(found).__name__, "repeat" if repeat else ""))
+        return channel, "4.4"
 
     def find_alert(self, channel: str, alert_id: int, since: int) -> str | None:
         return self.there.get(alert_id)

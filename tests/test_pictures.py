@@ -29,7 +29,9 @@ def bench(tmp_path: Path) -> Iterator[Lab]:
 
 
 def illustrator(bench: Lab) -> Illustrator:
-    """Return one as a new process would make it."""
+    """Return one as a new process would make it, a minute after it learnt what was posted."""
+    pictures.take_note(bench.store, bench.clock())
+    bench.clock.leap(pictures.SETTLE)
     return Illustrator(bench.store, bench.app, bench.clock)
 
 
@@ -47,6 +49,7 @@ def test_the_thread_of_an_alert_gets_one_picture_with_true_words(bench: Lab) -> 
     fill(bench.store, "other@corp.example", count=9, end=NOW - 2 * DAY)
     number, ts = bench.posted_alert()
     assert not [name for name, _ in bench.slack.recorded.calls if name.startswith("files.")]
+    assert Illustrator(bench.store, bench.app, bench.clock).run_once() == 0  # it gathers itself first
     assert illustrator(bench).run_once() == 1
     assert illustrator(bench).run_once() == 0
     [file] = files(bench, ts)
@@ -72,6 +75,7 @@ def test_what_is_not_posted_gets_no_picture(bench: Lab) -> None:
 def test_a_picture_cut_off_by_a_crash_is_looked_up(bench: Lab, there: bool) -> None:
     """One that came through is not uploaded again; one that did not, is."""
     number, ts = bench.posted_alert()
+    illustrator(bench)
     assert pictures.claim(bench.store, bench.clock())
     if there:
         bench.app.post_file(ALERTS, f"A{number}.png", b"x", "x", thread_ts=ts)

@@ -15,8 +15,9 @@ from bot.fields import FactSettings
 from bot.model import Alert, Entity, Finding, FindingState, Level
 from bot.store import journal
 from bot.store.alerts import insert_alert, insert_finding
+from bot.store.rule_stats import RuleStats, stats
 from bot.store.schema import Store
-from bot.terminal.rule_stats import RuleStats, costs, stats
+from bot.terminal.rule_costs import costs
 from bot.terminal.rules_commands import rules_cli
 from bot.times import DAY, MINUTE
 from tests.conftest import START, add, record
@@ -45,7 +46,7 @@ def judge(store: Store, what: str, alert: int) -> None:
 
 
 def bulk(store: Store) -> RuleStats:
-    return stats(store, RULES, NOW)[BULK]
+    return stats(store, [rule.rule for rule in RULES], NOW)[BULK]
 
 
 def test_findings_count_by_their_last_event(store: Store) -> None:
@@ -57,7 +58,7 @@ def test_findings_count_by_their_last_event(store: Store) -> None:
         found(store, state=state, days=0)
     one = bulk(store)
     assert (one.findings_7d, one.findings_30d, one.last_fired) == (2, 4, NOW - DAY)
-    assert stats(store, RULES, NOW)[UPDATES].never_fired
+    assert stats(store, [rule.rule for rule in RULES], NOW)[UPDATES].never_fired
 
 
 def test_alerts_are_those_that_people_saw(store: Store) -> None:
@@ -76,7 +77,7 @@ def test_the_last_judgement_of_an_alert_counts_for_all_its_rules(store: Store) -
     found(store, alert_id=third)
     for what, alert in (("wrong", first), ("right", first), ("right", second), ("wrong", third), ("resolved", third)):
         judge(store, what, alert)
-    known = stats(store, RULES, NOW)
+    known = stats(store, [rule.rule for rule in RULES], NOW)
     assert (known[BULK].right, known[BULK].wrong, known[BULK].precision) == (2, 1, 2 / 3)
     assert (known[UPDATES].right, known[UPDATES].wrong, known[UPDATES].precision) == (0, 1, 0)
 
@@ -104,7 +105,7 @@ def test_a_shadow_rule_is_noisy_by_its_findings(store: Store) -> None:
     for _ in range(4):
         found(store, UPDATES, hidden="shadow")
         found(store, BULK, hidden="history")
-    known = stats(store, RULES, NOW)
+    known = stats(store, [rule.rule for rule in RULES], NOW)
     assert (known[UPDATES].noisy, known[BULK].noisy) == (True, False)
 
 

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from bot.alert import cards
+from bot.alert import cards, digest
 from bot.alert.cards import CardSender
+from bot.alert.digest import DigestSender
 from bot.alert.routing import Routing
 from bot.errors import DeliveryError
 from bot.model import AlertView
@@ -22,7 +23,7 @@ NO_ACCESS_PAUSE = 60 * SECOND  # between tries while Slack refuses the token: wh
 PATIENCE = 24 * HOUR  # a row that Slack refuses for passing reasons is tried so long
 
 
-class Sender(CardSender, Protocol):
+class Sender(CardSender, DigestSender, Protocol):
     """Where messages go. Each method raises DeliveryError."""
 
     def post_alert(self, channel: str, view: AlertView, repeat: bool) -> tuple[str, str]:
@@ -118,7 +119,9 @@ class Postman:
             return
         if channel is None:
             raise DeliveryError("no_channel", permanent=False, retry_after=60)
-        if row.kind in ("post", "update"):
+        if row.kind == "digest":
+            digest.send(self.store, self.sender, row, channel, self.now())
+        elif row.kind in ("post", "update"):
             self._draw(row, channel)
         elif row.alert is None and row.notice is None:
             self._say(row, channel, None)

@@ -56,6 +56,7 @@ class Illustrator:
     def run_once(self, most: int = 5) -> int:
         """Put what is due into its threads, each picture once; return how many."""
         sent = 0
+        pictures.take_note(self.store, self.now())
         for _ in range(most):
             row = pictures.claim(self.store, self.now())
             if row is None:

@@ -8,14 +8,14 @@ from functools import partial
 
 from bot.alert import routing_keys as keys
 from bot.alert.quiet_hours import QuietHours
-from bot.alert.routing_keys import Escalation, Reminders, Roll
+from bot.alert.routing_keys import DigestTimes, Escalation, Reminders, Roll
 from bot.errors import RuleError
 from bot.model import AlertView, Finding, Level, Rule
 from bot.strict.readers import optional, read_table, read_whole
 from bot.strict.report import Report
 from bot.strict.yaml_lines import Table, read_documents
 
-KEYS = ("post_from", "channels", "storm", "rate", "quiet_hours", "escalation", "reminders")
+KEYS = ("post_from", "channels", "storm", "rate", "quiet_hours", "escalation", "reminders", "digest")
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class Routing:
     quiet_hours: tuple[QuietHours, ...] = ()
     escalation: Mapping[Level, Escalation] = field(default_factory=dict)
     reminders: Reminders = field(default_factory=Reminders)
+    digest: DigestTimes = field(default_factory=DigestTimes)
 
     def channel_of(self, view: AlertView) -> str | None:
         """Return the channel of an alert: its worst finding's rule's, else its level's, else None (the default)."""
@@ -69,4 +70,5 @@ def _read(table: Table, report: Report) -> Routing:
         quiet_hours=optional(table, "quiet_hours", keys.read_quiet_hours, report) or (),
         escalation=optional(table, "escalation", keys.read_escalation, report) or {},
         reminders=optional(table, "reminders", keys.read_reminders, report) or Reminders(),
+        digest=optional(table, "digest", keys.read_digest, report) or DigestTimes(),
     )

@@ -10,7 +10,7 @@ from functools import partial
 from bot.alert.quiet_hours import EVERY_DAY, MAY_WAIT, QuietHours
 from bot.fields import WEEKDAYS
 from bot.model import Level
-from bot.strict.readers import optional, read_duration, read_names, read_table, read_text, read_whole
+from bot.strict.readers import optional, read_duration, read_names, read_table, read_text, read_truth, read_whole
 from bot.strict.report import Report
 from bot.strict.yaml_lines import Items, Node, Table, Text
 from bot.times import DAY, HOUR, MINUTE, WEEK
@@ -49,6 +49,15 @@ class Reminders:
     unacknowledged: int = 30 * MINUTE
     unresolved: int = 4 * HOUR
     again: int = DAY
+
+
+@dataclass(frozen=True)
+class DigestTimes:
+    """At which minute of the day digests come, in the team's zone, and which of them do."""
+
+    at: int = 9 * 60
+    daily: bool = True
+    weekly: bool = True
 
 
 def read_channels(node: Node, report: Report, what: str) -> dict[Level, str]:
@@ -195,4 +204,21 @@ def read_reminders(node: Node, report: Report, what: str) -> Reminders:
         optional(table, "unacknowledged", wait, report) or default.unacknowledged,
         optional(table, "unresolved", wait, report) or default.unresolved,
         optional(table, "again", wait, report) or default.again,
+    )
+
+
+def read_digest(node: Node, report: Report, what: str) -> DigestTimes:
+    """Return when digests come; none do where it says `off`."""
+    default = DigestTimes()
+    if isinstance(node, Text) and node.truth() is False:
+        return replace(default, daily=False, weekly=False)
+    table = read_table(node, report, what, ("at", "daily", "weekly"))
+    if table is None:
+        return default
+    at = optional(table, "at", _clock, report)
+    daily, weekly = (optional(table, key, read_truth, report) for key in ("daily", "weekly"))
+    return DigestTimes(
+        default.at if at is None else at % (24 * 60),
+        default.daily if daily is None else daily,
+        default.weekly if weekly is None else weekly,
     )

@@ -23,12 +23,14 @@ from bot.slack import blocks
 from bot.slack.alert_message import EVENT_TYPE, alert_message
 from bot.slack.blocks import Json, Message, check_limits, message, paragraph, payload, plain_payload
 from bot.slack.cards_message import card_message
+from bot.slack.digest_message import digest_message
 from bot.slack.faces import Faces
 from bot.slack.forms import check_view
 from bot.slack.guard import Cached, Person
 from bot.slack.notice_message import NOTICE_TYPE, notice_message
 from bot.slack.text import clean, clean_lines
 from bot.store.cards import Card, InquiryCard, Placed, stands_at
+from bot.store.digest import Digest
 from bot.store.notices import NoticeView
 from bot.times import SECOND
 
@@ -168,6 +170,11 @@ class SlackSender:
         """Redraw a notice's message as it stands now. Raises DeliveryError."""
         shown = notice_message(view, self._zone)
         self._send("chat_update", shown, channel=channel, ts=ts, metadata=dict(shown.metadata))
+
+    def post_digest(self, channel: str, found: Digest, repeat: bool) -> tuple[str, str]:
+        """Post a digest; return the channel's id and the message's ts. Raises DeliveryError."""
+        answer = self._send("chat_postMessage", digest_message(found, self._zone, repeat=repeat), channel=channel)
+        return str(answer["channel"]), str(answer["ts"])
 
     def post_text(self, channel: str, text: str, thread_ts: str | None = None, mention: tuple[str, ...] = ()) -> str:
         """Post plain words, into a thread where one is named; return the ts. Raises DeliveryError.

@@ -13,7 +13,7 @@ from typing import Literal
 from bot.store.schema import Store
 from bot.times import MINUTE, SECOND
 
-Kind = Literal["post", "update", "reply", "notice", "ops", "canary", "card"]
+Kind = Literal["post", "update", "reply", "notice", "ops", "canary", "card", "digest"]
 CardKind = Literal["proposal", "inquiry", "share"]
 CUT_OFF, REPLY_LOST = "cut off while it was being sent", "reply_lost"  # errors after which Slack may have it
 NO_ACCESS = frozenset(  # Slack's words for: whatever you send, I do not take it from you

@@ -1,8 +1,8 @@
 """Pictures that are still to be put into threads, one for each alert that has a message, or were tried in vain.
 
 They have a table of their own, not rows in the outbox: a picture that fails is no message that people miss, so it
-must neither count as waiting nor ring anywhere. An alert's picture is due from the moment its message stands: that
-follows from the alert, so nothing has to be queued for it.
+must neither count as waiting nor ring anywhere. That an alert needs one follows from its having a message, so nothing
+has to be queued for it.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bot.store.schema import Store
-from bot.times import DAY
+from bot.times import DAY, MINUTE
 
 FRESH = DAY  # no picture is made any more for an alert that was opened longer ago
+SETTLE = MINUTE  # from the message to its picture: by then the first rush of an episode is in it
 
 
 @dataclass(frozen=True)
@@ -40,38 +41,34 @@ def put(store: Store, channel: str, ts: str, body: str, now: int) -> None:
         )
 
 
-def claim(store: Store, now: int) -> Row | None:
-    """Take the oldest picture that is due, marking it as being sent; None when there is nothing to do."""
-    waits = "SELECT 1 FROM pictures WHERE state = 'pending' AND due <= ?"
-    if not (_without(store, now) or store.rows(f"{waits} LIMIT 1", (now,))):
-        return None  # most of the time: so the lock is not even asked for
-    with store.write() as connection:
-        for alert in _without(store, now):
-            connection.execute(
-                "INSERT INTO pictures (alert, channel, ts, body, state, due)"
-                " SELECT id, channel, ts, '', 'pending', ? FROM alerts WHERE id = ?",
-                (now, alert),
-            )
-        found = connection.execute(
-            "SELECT id, alert, channel, ts, body, tries, unsure FROM pictures"
-            " WHERE state = 'pending' AND due <= ? ORDER BY due, id LIMIT 1",
-            (now,),
-        ).fetchone()
-        if found is None:
-            return None
-        connection.execute("UPDATE pictures SET state = 'sending', tries = tries + 1 WHERE id = ?", (found[0],))
-    number, alert, channel, ts, body, tries, unsure = found
-    return Row(number, alert, channel, ts, body, tries, bool(unsure))
-
-
-def _without(store: Store, now: int) -> list[int]:
-    """Return the alerts whose message stands and that have no picture yet."""
+def take_note(store: Store, now: int) -> None:
+    """Give each alert whose message stands, and that has no picture yet, one that will be due."""
     rows = store.rows(
         "SELECT a.id FROM alerts a LEFT JOIN pictures p ON p.alert = a.id"
         " WHERE p.id IS NULL AND a.ts IS NOT NULL AND a.channel IS NOT NULL AND a.opened > ? ORDER BY a.id",
         (now - FRESH,),
     )
-    return [number for (number,) in rows]
+    if rows:
+        with store.write() as connection:
+            connection.executemany(
+                "INSERT OR IGNORE INTO pictures (alert, channel, ts, body, state, due)"
+                " SELECT id, channel, ts, '', 'pending', ? FROM alerts WHERE id = ?",
+                [(now + SETTLE, alert) for (alert,) in rows],
+            )
+
+
+def claim(store: Store, now: int) -> Row | None:
+    """Take the picture that is due first, marking it as being sent; None when there is nothing to do."""
+    due = "FROM pictures WHERE state = 'pending' AND due <= ? ORDER BY due, id LIMIT 1"
+    if not store.rows(f"SELECT 1 {due}", (now,)):
+        return None  # most of the time: so the lock is not even asked for
+    with store.write() as connection:
+        found = connection.execute(f"SELECT id, alert, channel, ts, body, tries, unsure {due}", (now,)).fetchone()
+        if found is None:
+            return None
+        connection.execute("UPDATE pictures SET state = 'sending', tries = tries + 1 WHERE id = ?", (found[0],))
+    number, alert, channel, ts, body, tries, unsure = found
+    return Row(number, alert, channel, ts, body, tries, bool(unsure))
 
 
 def recover(store: Store, now: int) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # heavy modules are imported by the commands that need them, 
     from bot.errors import Problem
     from bot.rulebook import Rulebook
     from bot.settings import Settings
-    from bot.terminal.rule_stats import RuleStats
+    from bot.store.rule_stats import RuleStats
 
 rules_cli = typer.Typer(no_args_is_help=True, help="Check, test, list and start rule files.")
 
@@ -283,12 +283,13 @@ def _list_cell(row: dict[str, Any], name: str) -> Any:
 def _records(settings: Settings, book: Rulebook, *, cost: bool) -> tuple[dict[str, RuleStats], dict[str, float]]:
     """Return what the database knows of each rule and, where asked for, what each costs; nothing without one."""
     from bot.app import now, opened
-    from bot.terminal.rule_stats import costs, stats
+    from bot.store.rule_stats import stats
+    from bot.terminal.rule_costs import costs
 
     if not settings.db.exists():
         return {}, {}
     with opened(settings.db) as store:
-        known = stats(store, book.reporting, now())
+        known = stats(store, [rule.rule for rule in book.reporting], now())
         facts = settings.fact_settings(book.sensitive)
         return known, costs(store, facts, book.reporting, now) if cost else {}
 

@@ -1,31 +1,27 @@
-"""What is known of rules in force: findings, alerts, people's judgements, cost; from the store alone."""
+"""What is known of rules: findings, alerts, people's judgements, and what to do about it; from the store alone."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from statistics import median
 from typing import Any
 
-from bot.detect import facts
-from bot.detect.match import Evaluation
-from bot.detect.rules import CompiledRule
-from bot.fields import FactSettings
 from bot.model import Rule
 from bot.store.schema import Store
 from bot.times import DAY, WEEK
 
 NOISY = 3  # more alerts a week than this, and people stop reading them
-MEASURED = 3  # times that a rule is run to say its cost
+ENOUGH = 3  # judgements that say something about a rule
 
 # Findings that hold, or held until their rule was removed; the second: those that people got to see in an alert.
 _FIRED = (
     "SELECT rule, sum(last >= :week), sum(last >= :month), max(last) FROM findings"
-    " WHERE state IN ('open', 'removed') GROUP BY rule"
+    " WHERE state IN ('open', 'removed') AND last <= :now GROUP BY rule"
 )
 _ALERTS = (
-    "SELECT f.rule, count(DISTINCT f.alert) FROM findings f JOIN alerts a ON a.id = f.alert"
-    " WHERE f.state IN ('open', 'removed') AND f.hidden IN ('', 'history') AND f.last >= :month"
+    "SELECT f.rule, count(DISTINCT iif(f.last >= :week, f.alert, NULL)), count(DISTINCT f.alert)"
+    " FROM findings f JOIN alerts a ON a.id = f.alert"
+    " WHERE f.state IN ('open', 'removed') AND f.hidden IN ('', 'history') AND f.last >= :month AND f.last <= :now"
     " AND a.decision LIKE 'posted%' GROUP BY f.rule"
 )
 # The newest judgement of an alert counts: SQLite takes the bare column `what` from the row of max(id).
@@ -40,7 +36,7 @@ _JUDGED = (
 
 @dataclass(frozen=True)
 class RuleStats:
-    """One rule's record. `alerts_30d` counts those that were posted; `right` and `wrong` are alerts that people judged.
+    """One rule's record. Alerts are those that were posted; `right` and `wrong` those that people judged so.
 
     `weeks` is how much of the last 30 days the log covers, one at least. `last_fired` in microseconds.
     """
@@ -48,6 +44,7 @@ class RuleStats:
     rule: Rule
     findings_7d: int
     findings_30d: int
+    alerts_7d: int
     alerts_30d: int
     right: int
     wrong: int
@@ -70,10 +67,29 @@ class RuleStats:
         """Whether nothing was ever found by it."""
         return self.last_fired is None
 
+    @property
+    def hint(self) -> str:
+        """What to do about the rule, "" where nothing."""
+        judged, share = self.right + self.wrong, self.precision or 0.0
+        if self.rule.shadow:
+            return _SHADOW_NOISY if self.noisy else _SHADOW_CALM if self.findings_30d else ""
+        if judged >= ENOUGH and share < 0.5:
+            return _WRONG
+        if self.noisy:
+            return _RIGHT if judged >= ENOUGH else _UNJUDGED
+        return ""
 
-def stats(store: Store, rules: Iterable[CompiledRule], now: int) -> dict[str, RuleStats]:
-    """Return the record of each rule by its id, as of `now`."""
-    moments = {"week": now - 7 * DAY, "month": now - 30 * DAY}
+
+_WRONG = "mostly wrong: raise its threshold or approve an exception; backtest --compare shows what an edit would change"
+_RIGHT = "often, and mostly right: what it finds needs an end, not the rule"
+_UNJUDGED = "noisy, and hardly judged: say of its alerts whether they were right, or raise its threshold"
+_SHADOW_NOISY = "in shadow, and too noisy to be posted: raise its threshold first"
+_SHADOW_CALM = "in shadow and calm: make it stable if what it finds is worth an alert"
+
+
+def stats(store: Store, rules: Iterable[Rule], now: int) -> dict[str, RuleStats]:
+    """Return the record of each rule by its id, as of `now`, what was found later left out."""
+    moments = {"week": now - 7 * DAY, "month": now - 30 * DAY, "now": now}
     fired = _by_rule(store, _FIRED, moments)
     alerts = _by_rule(store, _ALERTS, moments)
     judged = _by_rule(store, _JUDGED, {})
@@ -83,34 +99,10 @@ def stats(store: Store, rules: Iterable[CompiledRule], now: int) -> dict[str, Ru
     for rule in rules:
         week, month, last = fired.get(rule.id, (0, 0, None))
         right, wrong = judged.get(rule.id, (0, 0))
-        [posted] = alerts.get(rule.id, (0,))
-        found[rule.id] = RuleStats(rule.rule, week, month, posted, right, wrong, last, weeks)
+        posted_week, posted = alerts.get(rule.id, (0, 0))
+        found[rule.id] = RuleStats(rule, week, month, posted_week, posted, right, wrong, last, weeks)
     return found
 
 
 def _by_rule(store: Store, sql: str, parameters: dict[str, int]) -> dict[str, tuple[Any, ...]]:
     return {rule: tuple(rest) for rule, *rest in store.rows(sql, parameters)}
-
-
-def costs(
-    store: Store, settings: FactSettings, rules: Iterable[CompiledRule], clock: Callable[[], int]
-) -> dict[str, float]:
-    """Return the milliseconds that each rule takes over the last 7 days of the log, by its id: the median of three.
-
-    `clock` counts microseconds. Reading the events is not counted: a pass does it once for all rules.
-    """
-    end = store.value("SELECT max(time) FROM events")
-    some = list(rules)
-    if end is None or not some:
-        return {}
-    lookback = max(rule.lookback for rule in some)
-    columns = facts.read_span(store, settings, end - WEEK - lookback, end)
-    found = {}
-    for rule in some:
-        taken = []
-        for _ in range(MEASURED):
-            begin = clock()
-            Evaluation(columns).bursts(rule, end - WEEK, end)
-            taken.append(clock() - begin)
-        found[rule.id] = median(taken) / 1000
-    return found
