@@ -238,7 +238,6 @@ def test_a_backup_is_whole_and_overwrites_nothing(imported: Path, tmp_path: Path
         (("import", "nowhere.jsonl"), "nowhere.jsonl"),
         (("backtest", "--rules", "nowhere"), "AUDIT_BOT_RULES"),
         (("exceptions", "list"), "audit-bot poll"),
-        (("doctor",), "not there yet"),
         (("poll",), "CORTEX_API_KEY"),
         (("query", "x", "--format", "xml"), "--format"),
         (("replay", "x.jsonl", "--from", "soon"), "--from"),

@@ -26,6 +26,7 @@ from bot.store import search
 from bot.store.conditions import DICTIONARIES
 from bot.store.schema import Store
 from bot.times import DAY, HOUR, MINUTE, parse_time
+from tests.conftest import add, record
 
 NOW = parse_time("2026-11-23T08:00:00Z")
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -460,3 +461,18 @@ def test_reading_takes_no_write_lock(store: Store, tmp_path: Path) -> None:
     with writer.write():
         assert search.count(store, ask("payments level:high"), SETTINGS) == 0
     writer.close()
+
+
+def test_a_name_with_a_nul_in_it_is_found_as_a_whole(store: Store) -> None:
+    """SQLite hands a text to a function only up to its first NUL: nobody may hide behind one."""
+    hidden, plain = "svc\0gone", "svc"
+    add(store, [record(NOW, object_=hidden, ip="192.0.2.1\0x"), record(NOW, object_=plain, type_="TEAM\0x")])
+    for text, wanted in (
+        ('object:"svc\0gone"', [hidden]),
+        ('"c\0g"', [hidden]),
+        ("object:svc", [plain]),
+        ("ip:192.0.2.0/24", [plain]),
+        ("type_sensitive:true", []),
+    ):
+        query = replace(ask(text), since=NOW, until=NOW)
+        assert [event.object for event in search.search(store, query, SETTINGS).events] == wanted, text

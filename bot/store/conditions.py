@@ -23,7 +23,8 @@ Sql = tuple[str, list[Any]]
 DICTIONARIES = {"actor": "actors", "ip": "addresses", "object": "objects", "type": "types", "action": "actions"}
 ALWAYS = (-(2**63), 2**63 - 1)
 FEW = 200  # names up to which their events are looked up one name after the other instead of walking through time
-_IS_ASCII = "length(name) = length(CAST(name AS BLOB))"  # length stops at a NUL: such a name counts as not ASCII
+_WHOLE = "CAST(name AS BLOB)"  # a text goes into a function only up to its first NUL
+_IS_ASCII = f"length(name) = length({_WHOLE})"  # length stops at a NUL: such a name counts as not ASCII
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def prepare(connection: Connection, facts: FactSettings) -> None:
     functions: dict[str, tuple[int, Callable[..., str | int | None]]] = {
         "audit_match": (2, _match), "audit_within": (2, _within), _own("hour", facts): (1, facts.hour),
         _own("weekday", facts): (1, facts.weekday), _own("off_hours", facts): (1, facts.off_hours),
-        _own("type_sensitive", facts): (1, facts.type_sensitive),
+        _own("type_sensitive", facts): (1, lambda name: facts.type_sensitive(_text(name))),
     }  # fmt: skip
     known = {name for (name,) in connection.execute("SELECT name FROM pragma_function_list WHERE name LIKE 'audit%'")}
     for name, (arguments, function) in functions.items():
@@ -67,7 +68,7 @@ def fact_sql(fact: str, facts: FactSettings) -> str:
     if fact in FACT_SQL:
         return FACT_SQL[fact]
     if fact == "type_sensitive":
-        return f"(e.type IN (SELECT id FROM types WHERE {_own(fact, facts)}(name)))"
+        return f"(e.type IN (SELECT id FROM types WHERE {_own(fact, facts)}({_WHOLE})))"
     return f"{_own(fact, facts)}(e.time)"
 
 
@@ -89,7 +90,7 @@ def _sql(condition: Condition, frame: _Frame) -> Sql:
         case Match(field, patterns):
             return _matched(field, patterns, frame)
         case Within(networks):
-            return _listed("ip", "audit_within(?, name)", [json.dumps([*map(str, networks)])], frame)
+            return _listed("ip", f"audit_within(?, {_WHOLE})", [json.dumps([*map(str, networks)])], frame)
         case Compare(field, op, number):
             return f"{fact_sql(field, frame.facts)} {op} ?", [number]
         case Flag(field, value):
@@ -146,7 +147,7 @@ def _named(field: str, patterns: Sequence[Pattern], frame: _Frame) -> Sql:
     """
     plain = [pattern for pattern in patterns if all(part.isascii() and "\0" not in part for part in pattern.parts)]
     condition, parameters = _joined("OR", (("name LIKE ? ESCAPE '\\'", [_like(pattern)]) for pattern in plain))
-    names = f"CASE WHEN {_IS_ASCII} THEN {condition} ELSE audit_match(?, name) END"
+    names = f"CASE WHEN {_IS_ASCII} THEN {condition} ELSE audit_match(?, {_WHOLE}) END"
     return _listed(field, names, [*parameters, _encode(patterns)], frame)
 
 
@@ -218,8 +219,12 @@ def _decode(encoded: str) -> tuple[Pattern, ...]:
     return tuple(Pattern(tuple(parts)) for parts in json.loads(encoded))
 
 
-def _match(encoded: str, text: str | None) -> bool:
-    return text is not None and any(pattern.matches(text) for pattern in _decode(encoded))
+def _match(encoded: str, text: str | bytes | None) -> bool:
+    return text is not None and any(pattern.matches(_text(text)) for pattern in _decode(encoded))
+
+
+def _text(text: str | bytes) -> str:
+    return text if isinstance(text, str) else text.decode("utf-8", "surrogatepass")
 
 
 @functools.lru_cache(256)
@@ -236,6 +241,6 @@ def _address(text: str) -> IPv4Address | IPv6Address | None:
     return address.ipv4_mapped or address if isinstance(address, IPv6Address) else address
 
 
-def _within(encoded: str, text: str) -> bool:
-    address = _address(text)
+def _within(encoded: str, text: str | bytes) -> bool:
+    address = _address(_text(text))
     return address is not None and any(address in network for network in _networks(encoded))
