@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from bot.alert import follow, lanes
 from bot.alert import run as alert_run
+from bot.alert.decide import HISTORY, POSTED, POSTED_LATE, judge
 from bot.alert.lanes import Traffic, Way
 from bot.alert.outbox import Channels, Postman
 from bot.alert.quiet_hours import QuietHours
@@ -23,8 +24,9 @@ from bot.alert.routing import Routing
 from bot.alert.routing_keys import Roll
 from bot.errors import DeliveryError
 from bot.fields import FactSettings
-from bot.model import Alert, Finding, Level
+from bot.model import Alert, Entity, Finding, Level
 from bot.store import alerts, deliveries, notices
+from bot.store.retention import let_go
 from bot.store.schema import Store
 from bot.times import DAY, HOUR, MINUTE, SECOND, parse_time
 from tests.test_outbox import Clock, Slack
@@ -125,6 +127,17 @@ def test_a_critical_alert_is_rolled_up_by_criticals_alone(
         assert way.lane != "held"
 
 
+def test_every_named_reason_is_explained() -> None:
+    """What `audit-bot alerts` shows stands in the page about alerts."""
+    page = (Path(__file__).parent.parent / "docs" / "alerts.md").read_text()
+    before, worse = (
+        Alert(1, Entity("actor", "eve"), level, 60, "open", "", 0, 0, 0, 1) for level in (Level.low, Level.high)
+    )
+    reasons = {POSTED, POSTED_LATE, HISTORY, lanes.IN_A_STORM, lanes.NOISY_RULE, f"{lanes.HELD} 07:00"}
+    reasons |= {lanes.left(before, worse), lanes.left(worse, worse), judge(20, history=False, late_by=0, post_from=30)}
+    assert [reason for reason in reasons if f"| `{reason}` |" not in page] == []
+
+
 # -- storms
 
 
@@ -217,6 +230,20 @@ def test_a_notice_cut_off_by_a_crash_is_looked_up(office: Office) -> None:
     office.slack.there = {-1: "7.7"}
     assert office.work(MINUTE) == []
     assert office.store.value("SELECT ts FROM notices") == "7.7"
+
+
+def test_what_is_old_goes_with_its_notices(office: Office) -> None:
+    """Nothing is left of a storm that was dealt with long ago, and nothing refers to what is gone."""
+    office.flood(13)
+    office.work()
+    for one in alerts.alerts(office.store):
+        alerts.resolve(office.store, one.id, "U1", office.clock())
+    office.work()
+    office.work(DAY)
+    let_go(office.store, office.clock() + DAY)
+    for table in ("alerts", "deliveries", "notices", "outbox"):
+        assert office.store.value(f"SELECT count(*) FROM {table}") == 0, table
+    assert office.store.rows("PRAGMA foreign_key_check") == []
 
 
 # -- noisy rules

@@ -14,6 +14,7 @@ from bot.store.schema import Connection, Store
 BATCH = 2_000  # rows in one transaction: a poll that waits for it waits for milliseconds
 _OPEN = "state IN ('open', 'acknowledged') AND decision LIKE 'posted%'"
 
+_UNNAMED = "id NOT IN (SELECT notice FROM {} WHERE notice IS NOT NULL)"
 _WATCHED = "SELECT finding FROM sightings WHERE finding IS NOT NULL"
 
 
@@ -42,6 +43,7 @@ def let_go(store: Store, before: int, stop: Callable[[], bool] = lambda: False) 
             "last < :before AND alert IS NULL AND id NOT IN (SELECT finding FROM sightings WHERE finding > 0)",
         ),
         ("outbox", "done < :before AND alert IS NULL AND state IN ('posted', 'failed')"),
+        ("notices", f"closed < :before AND {_UNNAMED.format('deliveries')} AND {_UNNAMED.format('outbox')}"),
     ):
         while not stop() and (count := _rows(store, table, condition, before)):
             gone.others += count
