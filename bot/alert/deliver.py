@@ -73,15 +73,19 @@ class Courier:
         """Let alerts leave their notices that got worse in another way than by findings: by what a person said."""
         count = 0
         for number in deliveries.risen(self.store):
-            known, alert = deliveries.delivery(self.store, number), alerts.alert(self.store, number)
-            if known is None or alert is None:
-                continue
-            held = alerts.findings(self.store, "alert = ? AND state = 'open' AND hidden IN ('', 'history')", (number,))
-            reason = lanes.left(replace(alert, level=known.level), alert)
-            if gone := self._leave(known, alert, alerts.worst_first(held), reason):
-                alerts.update_alert(self.store, gone)
-                count += 1
+            with self.store.write():
+                known, alert = deliveries.delivery(self.store, number), alerts.alert(self.store, number)
+                if known is not None and alert is not None:
+                    count += self._rise(known, alert)
         return count
+
+    def _rise(self, known: Delivery, alert: Alert) -> bool:
+        shown = alerts.findings(self.store, "alert = ? AND state = 'open' AND hidden IN ('', 'history')", (alert.id,))
+        reason = lanes.left(replace(alert, level=known.level), alert)
+        gone = self._leave(known, alert, alerts.worst_first(shown), reason)
+        if gone is not None:
+            alerts.update_alert(self.store, gone)
+        return gone is not None
 
     def _leave(self, known: Delivery, alert: Alert, findings: Sequence[Finding], reason: str) -> Alert | None:
         """Let an alert leave its notice where its way is another now; return it with the named reason."""

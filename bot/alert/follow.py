@@ -20,21 +20,21 @@ from bot.times import DAY, WEEK
 
 @dataclass
 class Report:
-    """What one run did: notices released and ended, alerts that left theirs, steps taken as subject and step."""
+    """What one run did: alerts that left their notice, notices released and ended, steps taken as subject and step."""
 
-    released: int = 0
     risen: int = 0
+    released: int = 0
     ended: int = 0
     steps: list[tuple[str, str]] = field(default_factory=list)
 
 
 def run_once(store: Store, routing: Routing, now: int, zone: tzinfo) -> Report:
-    """Do what is due. Everything follows from the store: cut off anywhere, or late by days, it just goes on."""
-    report = Report()
-    with store.write():
-        report.risen = Courier(store, routing, now, zone).rise()
-        report.released = len(notices.release(store, now))
-        report.ended = _end_notices(store, routing, now)
+    """Do what is due. Everything follows from the store: cut off anywhere, or late by days, it just goes on.
+
+    Where nothing is due nothing is written, so that a long pass is not waited for.
+    """
+    report = Report(Courier(store, routing, now, zone).rise(), len(notices.release(store, now)))
+    report.ended = _end_notices(store, routing, now)
     for waiter in _waiting(store, routing, now):
         if quiet_until(routing.quiet_hours, waiter.level, now, zone) is not None:
             continue  # who need not hear of it at night need not be reminded of it either

@@ -122,7 +122,7 @@ def close(store: Store, notice: Notice, now: int) -> None:
     """Let no more alerts in; its message says so."""
     with store.write() as connection:
         connection.execute("UPDATE notices SET closed = ? WHERE id = ? AND closed IS NULL", (now, notice.id))
-    outbox.put_redraw(store, notice.id, now, at_once=True)
+        outbox.put_redraw(store, notice.id, now, at_once=True)
 
 
 def view(store: Store, number: int) -> NoticeView | None:
