@@ -82,3 +82,15 @@ def test_group_that_is_off_counts_for_nothing() -> None:
     row[PLACE["events"]] = 50.0
     assert forest.score(row[None]) == forest.score(np.zeros((1, len(NAMES))))
     assert not forest.explain(row)
+
+
+def test_what_never_varied_has_a_say_when_it_does() -> None:
+    """The first delete ever seen: no tree asks for it, its tail does."""
+    rows = usual_rows()
+    rows[:, PLACE["deletes"]] = 0.0
+    row = np.median(rows, axis=0)
+    first = row.copy()
+    first[PLACE["deletes"]] = 3.0
+    forest = fitted(rows)
+    assert forest.score(first[None])[0] > forest.score(row[None])[0] + 0.2
+    assert forest.explain(first)[0][0] == "deletes"

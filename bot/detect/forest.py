@@ -138,10 +138,12 @@ class Scale:
 class Forest:
     """A fitted scorer: the mean of the trees' score and of the groups' tails, each on its own scale.
 
-    The tails are summed as Fisher (1925) sums p-values; a group counts once, by its most surprising feature.
+    The tails are summed as Fisher (1925) sums p-values; a group counts once, by its most surprising feature. A column
+    that never varied has no tree that asks for it, but a tail: the first delete ever seen is as rare as can be.
     """
 
     columns: Ints
+    varying: NDArray[np.bool_]  # of these columns
     groups: tuple[str, ...]
     trees: Trees
     tails: Tails
@@ -156,7 +158,7 @@ class Forest:
             return np.zeros(0)
         rows = rows[:, self.columns]
         tails = _sum(_by_group(self.tails.surprise(rows), self.columns, self.groups))
-        return (self.tree_scale.put(self.trees.score(rows)) + self.tail_scale.put(tails)) / 2
+        return (self.tree_scale.put(self.trees.score(rows[:, self.varying])) + self.tail_scale.put(tails)) / 2
 
     def explain(self, row: Floats) -> tuple[tuple[str, float], ...]:
         """Return the groups by how much the score drops when they are set to their median, the most first."""
@@ -194,20 +196,22 @@ def fit(rows: Floats, groups: Sequence[str] = GROUPS) -> Forest | Refusal:
     if not np.isfinite(rows).all():
         return Refusal(f"features that are no numbers: {', '.join(np.array(NAMES)[~np.isfinite(rows).all(axis=0)])}")
     wanted = np.array([GROUP_OF[name] in groups for name in NAMES])
-    columns = np.flatnonzero(wanted & (np.ptp(rows, axis=0) > 0))
-    if not len(columns):
-        return Refusal("constant features: every window looks the same")
+    columns = np.flatnonzero(wanted)
     rows = rows[:, columns]
+    varying = np.ptp(rows, axis=0) > 0
+    if not varying.any():
+        return Refusal("constant features: every window looks the same")
     present = tuple(group for group in GROUPS if group in _group_names(columns))
-    tails, trees = Tails.of(rows), _grow(rows)
+    tails, trees = Tails.of(rows), _grow(rows[:, varying])
     by_group = _by_group(tails.surprise(rows), columns, present)
     return Forest(
         columns=columns,
+        varying=varying,
         groups=present,
         trees=trees,
         tails=tails,
         usual=np.median(rows, axis=0),
-        tree_scale=Scale.of(trees.score(rows)),
+        tree_scale=Scale.of(trees.score(rows[:, varying])),
         tail_scale=Scale.of(_sum(by_group)),
         rows=len(rows),
     )

@@ -46,7 +46,9 @@ class Strange:
 
 
 @dataclass(frozen=True)
-class _Fitted:
+class Fitted:
+    """A forest, and the scores from which on a window is alerted on, and is of level high."""
+
     forest: Forest
     alarm: float
     high: float
@@ -63,7 +65,7 @@ class Watcher:
         self.history: dict[WindowKey, Floats] = {}  # features of closed windows
         self.told: set[WindowKey] = set()  # windows of which people were told: nothing to fit on
         self.spoken = spoken  # what posted rules told: costs no alarm more
-        self.fitted: _Fitted | Refusal = Refusal("waiting for the first events")
+        self.fitted: Fitted | Refusal = Refusal("waiting for the first events")
         self.due = False  # another week began
         self.until, self.refit_at = 0, 0  # that week, by the log's own clock: a restart fits what was fitted before
 
@@ -110,7 +112,7 @@ class Watcher:
             self.history[closed.key] = features(closed)
         return window
 
-    def _strange(self, fitted: _Fitted, windows: Sequence[Window]) -> list[Strange]:
+    def _strange(self, fitted: Fitted, windows: Sequence[Window]) -> list[Strange]:
         rows = np.stack([features(window) for window in windows])
         found = []
         for window, row, score in zip(windows, rows, fitted.forest.score(rows), strict=True):
@@ -155,7 +157,7 @@ def fit_budget(
     by_rules: dict[WindowKey, int],
     began: int,
     config: ForestConfig,
-) -> _Fitted | Refusal:
+) -> Fitted | Refusal:
     """Fit on older windows, and set the threshold on those of the latest weeks, which the forest has not seen.
 
     Weeks without any window do not count. The log's very first windows teach nothing, because everything was new then,
@@ -175,10 +177,10 @@ def fit_budget(
         return Refusal(f"too little data: {len(recent)} windows in {trail} weeks, and {alarms} alarms to choose")
     keys, scores = list(recent), forest.score(np.stack(list(recent.values())))
     alarm = threshold(keys, scores, alarms, {key: by_rules[key] for key in keys if key in by_rules})
-    return _Fitted(forest, alarm, max(alarm, threshold(keys, scores, round(config.high_per_week * trail))))
+    return Fitted(forest, alarm, max(alarm, threshold(keys, scores, round(config.high_per_week * trail))))
 
 
-def _describe(window: Window, row: Floats, score: float, fitted: _Fitted) -> Strange:
+def _describe(window: Window, row: Floats, score: float, fitted: Fitted) -> Strange:
     groups = tuple(group for group, _ in fitted.forest.explain(row)[:REASONS])
     return Strange(
         kind=window.key.kind,
