@@ -41,6 +41,8 @@ def main() -> None:
         console(page)
         thread(page)
         explained(browser.new_page(viewport={"width": 900, "height": 400}), demo.service.app)
+        home(page)
+        form(page)
         browser.close()
 
 
@@ -85,6 +87,24 @@ def explained(page: Page, app: App) -> None:
     page.set_content(f"<body style='{TERMINAL}'><pre style='margin:0;white-space:pre-wrap'>{said}</pre></body>")
     page.set_viewport_size({"width": 900, "height": page.evaluate("document.body.scrollHeight")})
     take(page, "explain")
+
+
+def home(page: Page) -> None:
+    """Open the Home tab."""
+    page.get_by_role("button", name="audit-bot: Home").click()
+    page.get_by_text("What waits for somebody").wait_for(timeout=WAIT)
+    take(page, "home")
+
+
+def form(page: Page) -> None:
+    """Fill in the form that builds a query, until it shows the line."""
+    page.locator("#home").get_by_role("button", name="Build a query").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Who").fill("ci-*")
+    dialog.get_by_label("What to do").select_option("timeline")
+    dialog.get_by_text("/audit timeline actor:ci-*").wait_for(timeout=WAIT)
+    take(page, "form")
+    dialog.get_by_role("button", name="Cancel").click()
 
 
 def take(page: Page, name: str) -> None:

@@ -178,6 +178,8 @@ def lab(folder: Path, **more: Any) -> Iterator[Lab]:
             slack.requests.url, slack.requests.events_url = outside.url, f"{inside.url}/slack/events"
             try:
                 yield Lab(slack, app, store, clock)
+                # nothing in any test goes over a limit of Slack, but what a test has it refuse and then clears away
+                assert (slack.recorded.refused, slack.views.refused) == ([], [])
             finally:
                 app.close()
                 store.close()

@@ -13,7 +13,7 @@ from PIL import Image
 from playwright.sync_api import Page, expect, sync_playwright
 
 from bot.sandbox.slack_state import ALERTS
-from tests.slack_lab import GRACE, Lab, lab
+from tests.slack_lab import DANIEL, GRACE, Lab, fill, lab
 from tests.view_lab import choice, field, form, plain
 
 CHROMIUM = shutil.which("chromium")
@@ -115,3 +115,34 @@ def test_a_modal_is_filled_in_by_keyboard_and_what_is_wrong_stands_under_the_fie
     page.keyboard.press("Escape")
     expect(dialog).to_have_count(0)
     assert views.top(GRACE) is None
+
+
+def test_a_question_is_built_turned_shared_and_looked_up(bench: Lab, page: Page) -> None:
+    """The form asks for those who do not type; its answer has pages and is shared; Home leads to it."""
+    fill(bench.store, "<b>eve</b>@corp.example", count=25)
+    bench.slack.post(bench.slack.channels[ALERTS], {"text": "who is `<b>eve</b>`?"}, bot_id=None, user=DANIEL)
+    page.get_by_role("button", name="audit-bot: Home").click()
+    home = page.get_by_label("Home of audit-bot")
+    expect(home).to_contain_text("How the bot is doing")
+    home.get_by_role("button", name="Build a query").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Who").fill("<b>eve*")
+    dialog.get_by_label("When").select_option("last:7d")
+    expect(dialog).to_contain_text('/audit search actor:"<b>eve*" last:7d')
+    dialog.get_by_role("button", name="Ask").click()
+    expect(dialog).to_be_hidden()
+
+    page.locator("#directs").get_by_role("button", name="audit-bot").click()
+    messages = page.get_by_role("log", name="Messages")
+    expect(messages).to_contain_text("20 of 25 events, newest first")
+    messages.get_by_role("button", name="Next").click()
+    expect(messages).to_contain_text("21 to 25 of 25 events")
+    expect(messages.get_by_role("row")).to_have_count(6)
+
+    page.get_by_role("navigation", name="Channels").get_by_role("button", name="security-alerts").click()
+    messages.get_by_text("who is").hover()
+    messages.get_by_role("button", name="Look up in audit log").click()
+    expect(messages.locator(".ephemeral")).to_contain_text("20 of 25 events")
+    messages.get_by_role("button", name="Share in channel").click()
+    expect(messages).to_contain_text("Shared by @Grace Wanjiru")
+    assert page.locator("li b", has_text="eve").count() == 0

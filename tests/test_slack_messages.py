@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,13 +15,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from slackblocks import InvalidUsageError
 
+from bot.ask.sheet import csv_lines
 from bot.errors import QueryError
-from bot.model import Alert, AlertState, AlertView, Entity, Event, Finding, Level, Rule
+from bot.model import Alert, AlertState, AlertView, Entity, Event, Finding, Level, Record, Rule
 from bot.query import BEGIN, END, Query
-from bot.sandbox.limits import refusal
+from bot.query.build import FIELDS
+from bot.sandbox.limits import refusal, view_refusal
+from bot.sandbox.slack_state import SITE
 from bot.slack import answers, blocks, listings
 from bot.slack.alert_message import alert_message, sentence
 from bot.slack.blocks import Json, Message, check_limits, payload, plain_payload
+from bot.slack.home import Home, home_view
+from bot.slack.query_form import query_form
 from bot.store.exceptions import TimedException
 from bot.store.search import Page
 from bot.store.status import Status
@@ -178,6 +185,31 @@ def messages(name: str) -> Iterator[Message]:
     yield answers.error_answer(QueryError(f"there is no {name}", f"{name} actro:eve", len(name), name))
     yield answers.sorry_answer(f"No: {name.replace('<@', '')}")
     yield answers.count_answer(query(name), 3, UTC)
+    yield answers.waiting_answer(name)
+    yield answers.export_answer(query(name), UTC)
+    yield listings.exceptions_answer([excepted(1, name)], {}, UTC, revoked=excepted(2, name))
+    yield blocks.beneath(answers.count_answer(query(name), 3, UTC), ("Share", "audit_share", "1", None))
+
+
+def views(name: str) -> Iterator[Json]:
+    """Yield every view that shows text from events, or that was typed, with this text everywhere."""
+    waits = alert(entity=Entity("actor", name), owner="U0DANIEL", channel="C0ALERTS", ts="1.2")
+    shown = Home("U0GRACE", status(name), [waits] * 20, [excepted(n, name) for n in range(20)], SITE)
+    yield home_view(shown, NOW, UTC)
+    yield query_form(dict.fromkeys(FIELDS, name) | {"verb": "top"})
+
+
+def _assert_view_inert(view: Json, name: str) -> None:
+    assert view_refusal(view) is None
+    json.dumps(view).encode()
+    for part in _parts(view["blocks"]):
+        assert part["type"] not in ("mrkdwn", "usergroup", "channel", "emoji", "broadcast")
+        if part["type"] == "plain_text":
+            assert len(name.strip()) < 12 or name not in part["text"]
+        if part["type"] == "link":
+            assert part["url"].startswith(SITE)
+        if part["type"] == "user":
+            assert part["user_id"] == "U0DANIEL"
 
 
 def excepted(number: int, text: str, rule: str | None = RULE) -> TimedException:
@@ -202,6 +234,21 @@ def test_hostile_names_are_shown_never_acted_on(name: str) -> None:
 def test_no_text_at_all_becomes_markup_or_breaks_a_limit(name: str) -> None:
     for shown in messages(name):
         _assert_inert(shown, name)
+    for view in views(name):
+        _assert_view_inert(view, name)
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=()), max_size=20) | st.sampled_from(HOSTILE), max_size=5))
+def test_no_cell_of_a_file_is_a_formula_and_none_is_lost(names: list[str]) -> None:
+    """What a spreadsheet reads back is the name itself, after an apostrophe where it would have been a formula."""
+    found = [Record(NOW, "DELETE", name, None, name, "T", "2026", 0, b"") for name in names]
+    text = b"".join(csv_lines(found)).decode()
+    read = list(csv.reader(io.StringIO(text, newline="")))
+    assert len(read) == len(names) + 1
+    for name, row in zip(names, read[1:], strict=True):
+        assert row[2].removeprefix("'") == name.encode("utf-8", "replace").decode().removeprefix("'")
+        assert not row[2].startswith(("=", "+", "-", "@", "\t", "\r"))
+        assert row[2] == row[4]
 
 
 def _assert_inert(shown: Message, name: str) -> None:
@@ -240,6 +287,10 @@ def test_plain_text_is_for_the_programs_own_words() -> None:
     for shown in messages("NAME-OF-A-STRANGER"):
         for part in _parts([*shown.blocks, *shown.details]):
             assert part["type"] != "plain_text" or "STRANGER" not in part["text"]
+    for view in views("NAME-OF-A-STRANGER"):
+        assert not [
+            part for part in _parts(view["blocks"]) if part["type"] == "plain_text" and "STRANGER" in part["text"]
+        ]
 
 
 def test_fifty_rows_of_long_names_still_fit() -> None:
