@@ -85,7 +85,7 @@ def test_a_command_delivered_twice_is_answered_once(bench: Lab) -> None:
     }
     for _ in range(2):
         assert bench.slack.requests.send(urlencode(form)).status == 200
-    eventually(lambda: bench.journal("query"))
+    eventually(lambda: bench.slack.ephemerals(GRACE))
     bench.ask("status")
     assert len(bench.slack.ephemerals(GRACE)) == 2
 

@@ -9,9 +9,10 @@ from bot.ask.examples import EXAMPLES
 from bot.errors import QueryError
 from bot.model import Event
 from bot.query import BEGIN, END, Query
+from bot.query.read import VERBS
 from bot.slack import blocks
 from bot.slack.alert_message import say_span, say_time
-from bot.slack.blocks import MAX_TEXT, Block, Message, bold, code
+from bot.slack.blocks import MAX_TEXT, Block, Cell, Message, bold, code
 from bot.slack.text import clean, clean_lines, cut
 from bot.store.search import Page
 
@@ -26,6 +27,7 @@ HELP = (
     " by AND; a comma is OR; a minus before a pair excludes; * stands for anything; ip: takes a network. A bare word is"
     " looked for in actors and objects."
 )
+HELP_VERBS = f"First words: {', '.join(VERBS)}."
 HELP_OPTIONS = "Options: last:7d since:T until:T on:yesterday limit:50 sort:old by:actor (ip, type, action, object)."
 
 
@@ -95,9 +97,16 @@ def help_answer() -> Message:
     """Return how to ask, with a button for those who do not like to type."""
     examples = blocks.bullets([[code(f"/audit {example}"), f"  {meaning}"] for example, meaning in EXAMPLES])
     form = blocks.buttons(("Build a query", BUILD, "build", "primary"))
-    body = [blocks.paragraph(bold("Ask the audit log")), examples, blocks.paragraph(HELP), blocks.small(HELP_OPTIONS)]
+    body = [
+        blocks.paragraph(bold("Ask the audit log")),
+        examples,
+        blocks.paragraph(HELP),
+        blocks.small(HELP_VERBS, HELP_OPTIONS),
+    ]
     plain = lines_of("Ask the audit log", [(f"/audit {example}", meaning) for example, meaning in EXAMPLES])
-    return blocks.message("How to ask the audit log", [*body, form], plain=f"{plain}\n{HELP}\n{HELP_OPTIONS}")
+    return blocks.message(
+        "How to ask the audit log", [*body, form], plain=f"{plain}\n{HELP}\n{HELP_VERBS}\n{HELP_OPTIONS}"
+    )
 
 
 def error_answer(error: QueryError) -> Message:
@@ -134,7 +143,7 @@ def _answer(
     query: Query,
     zone: tzinfo,
     body: Sequence[Block],
-    rows: Sequence[Sequence[str]] = (),
+    rows: Sequence[Sequence[Cell]] = (),
     hints: Sequence[str] = (),
 ) -> Message:
     asked = clean(query.text, 300) if query.text.strip() else "everything"
@@ -156,14 +165,18 @@ def _event_cells(event: Event, zone: tzinfo) -> tuple[str, ...]:
     return (when, clean(event.action, 12), *(clean(name) if name else "–" for name in names))
 
 
-def fit(head: Sequence[str], rows: Sequence[Sequence[str]], room: int = ROOM) -> list[tuple[str, ...]]:
+def fit(head: Sequence[str], rows: Sequence[Sequence[Cell]], room: int = ROOM) -> list[tuple[Cell, ...]]:
     """Return the rows cut to the widest cells with which they all fit into a message, fewer rows if none does."""
-    fitted: list[tuple[str, ...]] = []
+    fitted: list[tuple[Cell, ...]] = []
     for width in WIDTHS:
         fitted = [
-            tuple(cell if n == 0 and len(head) == 6 else cut(cell, width) for n, cell in enumerate(row)) for row in rows
+            tuple(
+                cut(cell, width) if isinstance(cell, str) and (n or len(head) != 6) else cell
+                for n, cell in enumerate(row)
+            )
+            for row in rows
         ]
-        if sum(len(cell) for row in (head, *fitted) for cell in row) <= room:
+        if sum(len(bare_cell(cell)) for row in (head, *fitted) for cell in row) <= room:
             return fitted
     return fitted[: max(1, room // (max(WIDTHS[-1], 19) * len(head)))]
 
@@ -191,9 +204,14 @@ def _named(name: str | None) -> str:
     return "(none)" if name is None else clean(name)
 
 
-def lines_of(first: str, rows: Iterable[Sequence[str]]) -> str:
+def lines_of(first: str, rows: Iterable[Sequence[Cell]]) -> str:
     """Return a table as lines of plain text."""
-    return "\n".join([first, *("  ".join(row) for row in rows)])
+    return "\n".join([first, *("  ".join(map(bare_cell, row)) for row in rows)])
+
+
+def bare_cell(cell: Cell) -> str:
+    """Return the text of a table's cell without its looks."""
+    return cell if isinstance(cell, str) else "".join(map(blocks.bare, cell))
 
 
 def _marked(query: str, position: int) -> str:

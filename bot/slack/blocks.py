@@ -46,6 +46,7 @@ MAX_FALLBACK = 3_900
 MAX_TABLE_ROWS = 100
 
 Piece = str | RichTextElement
+Cell = str | tuple[Piece, ...]  # of a table
 Press = tuple[str, str, str, str | None]  # a button: text, action id, value, style
 Json = dict[str, Any]
 _USER = re.compile(r"[UW][A-Z0-9]{2,20}$", re.ASCII)
@@ -77,7 +78,14 @@ def message(
     attached = body["attachments"][0]["blocks"] if beside else []
     for number, block in enumerate((*body["blocks"], *attached)):
         block["block_id"] = f"b{number}"  # drawn twice, a message is the same twice
+        if block["type"] == "table":
+            block["rows"] = [[_whole_cell(cell) for cell in row] for row in block["rows"]]
     return Message(text, tuple(body["blocks"]), tuple(attached), color, plain or text, metadata or {})
+
+
+def _whole_cell(cell: Json) -> Json:
+    """Return a cell as Slack takes it: slackblocks leaves out what goes around a section."""
+    return {"type": "rich_text", "elements": [cell]} if cell["type"] == "rich_text_section" else cell
 
 
 def payload(shown: Message) -> Json:
@@ -170,12 +178,15 @@ def preformatted(text: str) -> Block:
     return RichTextBlock(RichTextCodeBlock([RichText(text)]))
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[int] = ()) -> Block:
+def table(head: Sequence[str], rows: Iterable[Sequence[Cell]], right: Iterable[int] = ()) -> Block:
     """Return a table; the columns numbered in `right` are set flush right. Slack takes one table a message."""
     right = frozenset(right)
     settings = [ColumnSettings(align="right" if n in right else "left", is_wrapped=True) for n in range(len(head))]
-    cells: list[list[Any]] = [[RawText(cell or "–") for cell in row] for row in (head, *rows)]
-    return TableBlock(cells, settings)
+    return TableBlock([[_cell(cell) for cell in row] for row in (head, *rows)], settings)
+
+
+def _cell(cell: Cell) -> Any:
+    return RawText(cell or "–") if isinstance(cell, str) else _section(cell)
 
 
 def small(*words: str) -> Block:

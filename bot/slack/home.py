@@ -89,4 +89,9 @@ def _name(one: Alert, site: str) -> Piece:
 
 def _quiet(one: TimedException, zone: tzinfo) -> list[Piece]:
     what = code(clean(one.condition, MAX_WORDS))
-    return [bold(f"No. {one.id} "), what, f" until {say_time(one.expires, zone)}: {clean(one.reason, MAX_WORDS)}"]
+    return [
+        bold(f"No. {one.id} "),
+        f"{one.kind}: ",
+        what,
+        f" until {say_time(one.expires, zone)}: {clean(one.reason, MAX_WORDS)}",
+    ]

@@ -9,7 +9,7 @@ from bot.model import Alert, Rule
 from bot.slack import blocks
 from bot.slack.alert_message import level_word, say_span, say_time
 from bot.slack.answers import ROOM, ROWS_SHOWN, brief, fit, lines_of, many
-from bot.slack.blocks import Block, Message, bold
+from bot.slack.blocks import Block, Cell, Message, bold
 from bot.slack.text import clean
 from bot.store.exceptions import TimedException
 from bot.store.status import Status
@@ -74,14 +74,15 @@ def exceptions_answer(
     if not listed:
         return brief(f"{ended}No exceptions.", "Every finding counts, unless somebody says that it is expected.")
     ordered = listed[:EXCEPTIONS_SHOWN]
-    head = ("No.", "Expected", "Rule", "Why", "By", "Until", "Hidden")
+    head = ("No.", "Kind", "What", "Rule", "Why", "By", "Until", "Hidden")
     cells = [
         (
             str(one.id),
+            one.kind,
             clean(one.condition),
             "all" if one.rule is None else clean(titles.get(one.rule, one.rule)),
             clean(one.reason),
-            clean(one.author),
+            (blocks.person(clean(one.author, 30)),),
             say_time(one.expires, zone),
             many(one.findings, "finding"),
         )
@@ -92,7 +93,7 @@ def exceptions_answer(
     # no word of a stranger in the menu: Slack would read emoji codes in it
     options = [(f"No. {one.id}, until {say_time(one.expires, zone)}", str(one.id)) for one in ordered]
     body = [
-        blocks.paragraph(bold(words)), blocks.table(head, rows, right=(6,)), blocks.menu("End one…", REVOKE, options),
+        blocks.paragraph(bold(words)), blocks.table(head, rows, right=(7,)), blocks.menu("End one…", REVOKE, options),
     ]  # fmt: skip
     return blocks.message(words, body, plain=lines_of(words, rows))
 
@@ -135,11 +136,13 @@ def status_lines(status: Status, now: int, zone: tzinfo) -> Iterable[tuple[str, 
         yield "Learning", f"until {say_time(status.learning_until, zone)}: what is new for whom is not known before"
 
 
-def _state(alert: Alert) -> str:
+def _state(alert: Alert) -> Cell:
     """Return who has it, and why it has no message of its own where it has none."""
-    state = f"{alert.state} by {clean(alert.owner)}" if alert.owner else alert.state
     way = alert.decision.removeprefix("posted, ")
-    return state if alert.ts or way in ("posted", "late") else f"{state}, {way}"
+    also = "" if alert.ts or way in ("posted", "late") else f", {way}"
+    if not alert.owner:
+        return f"{alert.state}{also}"
+    return tuple(piece for piece in (f"{alert.state} by ", blocks.person(clean(alert.owner, 30)), also) if piece)
 
 
 def _when(alert: Alert, zone: tzinfo) -> str:
