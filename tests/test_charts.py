@@ -15,6 +15,7 @@ from bot.activity import gather
 from bot.charts import drawing
 from bot.charts.bars import bars
 from bot.charts.bursts import bursts_by_rule
+from bot.charts.columns import columns
 from bot.charts.drawing import GROUND, INK, MARK, NOTHING, SHADES, Picture
 from bot.charts.heat import colours, heat_map
 from bot.model import Level, Rule
@@ -83,6 +84,19 @@ def test_bars_are_as_long_as_their_counts() -> None:
     many = bars([(f"n{i}", 30 - i) for i in range(25)], "Events")
     assert many.alt.endswith(f"15 more with {sum(30 - i for i in range(5, 20))} together.")
     assert bars([], "Events").alt == "Events: nothing."
+
+
+def test_columns_are_as_high_as_their_counts() -> None:
+    """Hours say so, days say so; and an empty one is counted."""
+    picture = columns([(END, 10), (END + HOUR, 0), (END + 2 * HOUR, 5)], UTC, "Events")
+    rgb = pixels(picture)
+    hit = np.abs(rgb - np.array(ImageColor.getrgb(drawing.BAR))).max(axis=2) <= 12
+    heights = sorted({int(column.sum()) for column in hit.T if column.sum() > 20})
+    assert heights[0] / heights[-1] == pytest.approx(0.5, abs=0.03)
+    assert picture.alt == (
+        "Events: 15 in 3 columns from Mon 23 Nov 12:00 to Mon 23 Nov 14:00 (UTC). Most: Mon 23 Nov 12:00, 10. Empty: 1."
+    )
+    assert columns([(END, 0)], UTC, "Events").alt == "Events: nothing."
 
 
 def test_bursts_are_counted_in_words() -> None:

@@ -12,8 +12,11 @@ from urllib.request import urlopen
 
 import pytest
 
+from bot.charts.drawing import Picture
+from bot.fields import FactSettings
 from bot.sandbox.slack_state import ALERTS
-from bot.slack.commands import EXPORT, NEXT, PREVIOUS, SHARE
+from bot.slack.blocks import Message
+from bot.slack.commands import EXPORT, NEXT, PICTURE, PREVIOUS, SHARE, Commands
 from bot.slack.listings import REVOKE
 from bot.store import events, exceptions
 from bot.times import DAY, HOUR, MINUTE
@@ -137,6 +140,36 @@ def test_a_file_of_all_events_comes_as_a_direct_message(bench: Lab) -> None:
 def test_the_verb_export_sends_the_file_at_once(bench: Lab) -> None:
     assert "comes as a direct message" in words(bench.ask("export actor:eve* last:2h")["blocks"])
     assert eventually(lambda: bench.slack.messages("D0GRACE"))[0]["files"][0]["name"].endswith(".csv")
+
+
+@pytest.mark.parametrize(
+    ("line", "title", "alt"),
+    [
+        ("top by:type on:2026-11-23", "Events by type, 2026-11-23 00:00 to", "SERVICE 12."),
+        ("timeline last:3d", "Events, 2026-11-20", "Most: Mon 23 Nov, 12. Empty: 3."),
+        ("show 1", "eve@corp.example: events by hour, the last 30 days", "12 events on 1 of 30 days"),
+    ],
+)
+def test_an_answer_has_a_picture_for_who_likes_to_see(bench: Lab, line: str, title: str, alt: str) -> None:
+    """It comes as a direct message, with the same figures in words, and stands in the journal."""
+    answer = bench.ask(line)
+    bench.slack.requests.click(GRACE, ALERTS, answer["ts"], PICTURE)
+    [message] = eventually(lambda: bench.slack.messages("D0GRACE"), 15)
+    [file] = message["files"]
+    assert file["title"].startswith(title)
+    assert alt in file["alt_txt"]
+    assert json.loads(bench.journal("picture")[0][1])["outcome"] == "answered"
+
+
+def test_nothing_has_no_picture(shared: Lab) -> None:
+    """Nor has a list of events, which a table shows better; nobody draws from somebody else's answer."""
+    for line in ("top actor:nobody", "count", "search", "help"):
+        assert PICTURE not in buttons(shared.ask(line))
+    shared.ask("top")
+    [(newest,)] = shared.store.rows("SELECT max(id) FROM questions")
+    commands = Commands(shared.store, FactSettings(), shared.clock)
+    assert isinstance(commands.picture(DANIEL, str(newest)), Message)
+    assert isinstance(commands.picture(GRACE, str(newest)), Picture)
 
 
 def test_exceptions_are_listed_and_ended_from_the_list(bench: Lab) -> None:

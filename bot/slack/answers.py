@@ -74,7 +74,7 @@ def timeline_answer(query: Query, buckets: Sequence[tuple[int, int]], zone: tzin
 
 def export_answer(query: Query, zone: tzinfo) -> Message:
     """Return that a file is on its way."""
-    head = blocks.paragraph(bold("A CSV file comes as a direct message."), f"\n{_say_range(query, zone)}")
+    head = blocks.paragraph(bold("A CSV file comes as a direct message."), f"\n{say_range(query, zone)}")
     return blocks.message("A CSV file comes as a direct message.", [head])
 
 
@@ -147,13 +147,14 @@ def _answer(
     hints: Sequence[str] = (),
 ) -> Message:
     asked = clean(query.text, 300) if query.text.strip() else "everything"
-    span = _say_range(query, zone)
+    span = say_range(query, zone)
     head = blocks.paragraph(bold(words), f"\n{span}  ", code(asked))
     tail = [blocks.small(*hints)] if hints else []
     return blocks.message(f"{words}: {asked}", [head, *body, *tail], plain=lines_of(f"{words}, {span}: {asked}", rows))
 
 
-def _say_range(query: Query, zone: tzinfo) -> str:
+def say_range(query: Query, zone: tzinfo) -> str:
+    """Return the time that a query asks for, in words."""
     if query.since <= BEGIN:
         return "all time" if query.until >= END else f"up to {say_time(query.until, zone)}"
     return f"since {say_time(query.since, zone)}" if query.until >= END else say_span(query.since, query.until, zone)

@@ -7,10 +7,11 @@ from datetime import tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from bot.charts.drawing import Picture
 from bot.query.build import look_up
 from bot.slack.actions import Seen
 from bot.slack.answers import sorry_answer, waiting_answer
-from bot.slack.commands import EXPORT, NEXT, PREVIOUS, SHARE, STALE, Commands, Sheet
+from bot.slack.commands import EXPORT, NEXT, PICTURE, PREVIOUS, SHARE, STALE, Commands, Sheet
 from bot.slack.guard import Person
 from bot.slack.listings import REVOKE
 from bot.slack.replies import PATIENCE, ByUrl, Reply, patiently
@@ -38,6 +39,7 @@ class Asking:
         self._shared = Seen(now)
         self.buttons: Mapping[str, Work] = {
             NEXT: self._turn, PREVIOUS: self._turn, SHARE: self._share, EXPORT: self._export, REVOKE: self._revoke,
+            PICTURE: self._picture,
         }  # fmt: skip
 
     def command(self, body: Body, person: Person | None) -> None:
@@ -75,6 +77,15 @@ class Asking:
             self._sender.post_file(self._sender.conversation(who), sheet.name, sheet.content, sheet.words)
         else:
             reply.say(sheet)
+
+    def _picture(self, body: Body, _: Person | None) -> None:
+        who, value = pressed(body)
+        made = self._commands.picture(who, value)
+        if isinstance(made, Picture):
+            place = self._sender.conversation(who)
+            self._sender.post_file(place, "picture.png", made.png, made.title, alt=made.alt)
+        else:
+            answer_by_url(str(body["response_url"]), made)
 
     def _revoke(self, body: Body, person: Person | None) -> None:
         who, value = pressed(body)

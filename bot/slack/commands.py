@@ -11,6 +11,7 @@ from bot.ask import answer as ask
 from bot.ask.answer import Asking
 from bot.ask.paging import Place, following, preceding, read_place
 from bot.ask.sheet import csv_lines, records
+from bot.charts.drawing import Picture
 from bot.errors import AuditBotError, QueryError
 from bot.fields import FACTS, FactSettings
 from bot.model import AlertView, Event
@@ -18,6 +19,7 @@ from bot.query import Command, parse_command
 from bot.slack import answers, blocks, listings
 from bot.slack.alert_message import alert_message, say_time
 from bot.slack.blocks import Message, person
+from bot.slack.picturing import has_picture, picture_of
 from bot.slack.text import clean
 from bot.store import journal, questions
 from bot.store.questions import Question
@@ -30,6 +32,8 @@ MAX_BUCKETS = 48
 MAX_ROWS = 50_000  # of an exported file
 SHOWN_FACTS = tuple(fact.name for fact in FACTS)
 NEXT, PREVIOUS, SHARE, EXPORT = "audit_next", "audit_previous", "audit_share", "audit_export"
+PICTURE = "audit_picture"
+NOTHING_TO_DRAW = "There is nothing to draw any more."
 STALE = "That answer is too old, or not yours, so its buttons do nothing any more. Ask again with /audit."
 
 
@@ -99,6 +103,25 @@ class Commands:
 
         said = self._journaled(who, "export", question.text, fill)
         return files[0] if files else said
+
+    def picture(self, who: str, value: str) -> Picture | Message:
+        """Return the picture of an answer, or why there is none."""
+        place, question = self._question(who, value)
+        if place is None or question is None:
+            return answers.sorry_answer(STALE)
+        pictures: list[Picture] = []
+
+        def draw() -> Message:
+            _, found = self._draw(question, place, again=True)
+            zone = ZoneInfo(question.zone)
+            span = answers.say_range(_command(question).query, zone)
+            if picture := picture_of(self._store, found, self._facts, zone, span):
+                pictures.append(picture)
+                return answers.sorry_answer(picture.title)
+            return answers.sorry_answer(NOTHING_TO_DRAW)
+
+        said = self._journaled(who, "picture", question.text, draw)
+        return pictures[0] if pictures else said
 
     def _journaled(self, who: str, what: str, text: str, work: Callable[[], Message]) -> Message:
         """Work, and write into the journal in any case who wanted what and what came of it."""
@@ -200,4 +223,5 @@ def _with_buttons(shown: Message, found: ask.Answer, place: Place) -> Message:
     given = [(text, action, str(to), None) for text, action, to in turns if to is not None]
     has_events = isinstance(found, ask.Found | ask.Ranking | ask.Number | ask.Buckets)
     export = [("Export CSV", EXPORT, str(place.question), None)] * has_events
-    return blocks.beneath(shown, *given, ("Share in channel", SHARE, str(place), None), *export)
+    picture = [("Picture", PICTURE, str(place), None)] * has_picture(found)
+    return blocks.beneath(shown, *given, ("Share in channel", SHARE, str(place), None), *export, *picture)
