@@ -91,6 +91,15 @@ def test_once_the_episode_is_over_mere_going_on_is_not_drawn(store: Store) -> No
     assert grow(store, 1, START + 24 * HOUR + MINUTE) == []
 
 
+def test_what_grew_while_we_were_away_is_drawn(store: Store) -> None:
+    """Three hours that come at once are no three hours of quiet."""
+    take(store, found(store))
+    store.set_meta("last_poll", str(START + MINUTE))
+    assert grow(store, 1, START + 3 * HOUR) == [("update", 1)]
+    store.set_meta("last_poll", str(START + 5 * HOUR))
+    assert grow(store, 1, START + 5 * HOUR + MINUTE) == []
+
+
 def test_what_goes_on_in_the_log_itself_is_drawn_as_long_as_it_does(store: Store) -> None:
     """A message that says how long the log has been silent has to stay true."""
     take(store, found(store, SILENCE, Level.high))

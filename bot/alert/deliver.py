@@ -139,10 +139,15 @@ class Courier:
             return True
         if after.entity.kind == "workspace":
             return how.shown  # what it says of the log would no longer be true
-        if known is not None and after.last > before.last + JOIN_WITHIN:
+        if known is not None and after.last > before.last + JOIN_WITHIN and not self._behind():
             deliveries.set_over(self.store, after.id, over=True)
             return False
         return how.shown and not (known and known.over) and after.last <= after.first + EPISODE
+
+    def _behind(self) -> bool:
+        """Tell whether we were away: then growth that comes all at once says nothing of an hour without any."""
+        last = self.store.meta("last_poll")
+        return last is not None and self.now - int(last) > JOIN_WITHIN
 
     def _tell(self, before: Alert, after: Alert, how: Touched, known: Delivery | None) -> None:
         """Queue the redrawing, and the reply about what is new where the alert has a thread of its own."""
