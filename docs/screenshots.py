@@ -43,6 +43,7 @@ def main() -> None:
         explained(browser.new_page(viewport={"width": 900, "height": 400}), demo.service.app)
         home(page)
         form(page)
+        decisions(page)
         browser.close()
 
 
@@ -105,6 +106,27 @@ def form(page: Page) -> None:
     dialog.get_by_text("/audit timeline actor:ci-*").wait_for(timeout=WAIT)
     take(page, "form")
     dialog.get_by_role("button", name="Cancel").click()
+
+
+def decisions(page: Page) -> None:
+    """Take the alert about a person, the form that expects it, and the question that this person gets."""
+    alert = page.locator("li.message", has_text="robin.vance").filter(has_text="Allow list opened wide").first
+    alert.get_by_role("button", name="Ask the person").wait_for(timeout=WAIT)
+    alert.evaluate("message => message.scrollIntoView()")
+    take(page, "alert")
+    alert.get_by_role("button", name="Expected").click()
+    form = page.get_by_role("dialog")
+    form.get_by_label("For how long?").select_option("30d")
+    form.get_by_text("A second person").wait_for(timeout=WAIT)
+    form.get_by_label("Why is this expected?").fill("Robin is our new administrator")
+    take(page, "expected")
+    page.keyboard.press("Escape")
+    alert.get_by_role("button", name="Ask the person").click()
+    alert.get_by_text("was asked").wait_for(timeout=WAIT)
+    page.get_by_label("You are").select_option("U0ROBIN")
+    page.locator("#directs button").first.click()
+    page.get_by_text("Was this you?").wait_for(timeout=WAIT)
+    take(page, "question")
 
 
 def take(page: Page, name: str) -> None:

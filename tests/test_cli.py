@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from bot.app import opened
 from bot.sandbox import cortex
 from bot.serving import serve
 from bot.store.schema import ingest_lock
@@ -255,14 +256,18 @@ def test_an_exception_is_approved_listed_exported_and_ended(imported: Path, tmp_
     db = tmp_path / "audit.db"
     assert audit_bot("backup", db, folder=imported).returncode == 0
     with ingest_lock(db, "run"):
-        words = ("-type:TEAM actor:eve@corp.example", "--reason", "drill", "--days", "7", "--author", "ann")
+        words = ("-type:TEAM actor:eve@corp.example", "--reason", "drill", "--days", "8", "--author", "ann")
         added = audit_bot("exceptions", "add", *words, folder=tmp_path)
-    assert (added.returncode, added.stdout.splitlines()[1]) == (0, "In the last 30 days it would have hidden nothing.")
+    _, preview, alone = added.stdout.splitlines()
+    assert (added.returncode, preview) == (0, "In the last 30 days it would have hidden nothing.")
+    assert "a second person would have had to approve it, since it lasts longer than 7 days" in alone
+    with opened(db) as store:
+        assert "without a second person" in store.value("SELECT body FROM outbox WHERE body LIKE '%ann%'")
     audit_bot("import", write(tmp_path / "b.jsonl", attack(START + 5 * DAY)), folder=tmp_path)
     [one] = json_lines(audit_bot("exceptions", "list", "--format", "jsonl", folder=tmp_path).stdout)
     assert list(one) == [
         "id", "rule", "condition", "reason", "author", "created", "expires", "removed", "removed_by", "state",
-        "findings", "events",
+        "findings", "events", "kind", "alert",
     ]  # fmt: skip
     assert (one["state"], one["author"], one["findings"], one["events"]) == ("in force", "ann", 1, 12)
     assert "Hidden by exceptions: 1 findings" in audit_bot("alerts", folder=tmp_path).stdout

@@ -146,3 +146,32 @@ def test_a_question_is_built_turned_shared_and_looked_up(bench: Lab, page: Page)
     messages.get_by_role("button", name="Share in channel").click()
     expect(messages).to_contain_text("Shared by @Grace Wanjiru")
     assert page.locator("li b", has_text="eve").count() == 0
+
+
+def test_an_exception_is_asked_for_approved_by_a_second_person_and_the_actor_is_asked(bench: Lab, page: Page) -> None:
+    """The whole way through the page: form, preview, announcement, another's click, direct message, answer."""
+    bench.posted_alert(actor="fatima.alzahra@corp.example")
+    messages = page.get_by_role("log", name="Messages")
+    messages.get_by_role("button", name="Expected").click()
+    dialog = page.get_by_role("dialog", name="Expected")
+    expect(dialog).to_contain_text("this would have hidden 1 finding with 12 events, and 1 whole alert")
+    dialog.get_by_label("Why is this expected?").fill("clean-up <!here>")
+    dialog.get_by_label("For how long?").select_option("30d")
+    expect(dialog).to_contain_text("A second person has to approve it: it lasts longer than 7 days.")
+    expect(dialog.get_by_label("Why is this expected?")).to_have_value("clean-up <!here>")
+    dialog.get_by_role("button", name="Expect it").click()
+    expect(messages).to_contain_text("clean-up <!here>")
+    page.get_by_label("You are").select_option("U0DANIEL")
+    messages.get_by_role("button", name="Approve").click()
+    expect(messages).to_contain_text("approved by @Daniel Cohen")
+    messages.get_by_role("button", name="Ask the person").click()
+    expect(messages).to_contain_text("@Fatima Alzahra was asked")
+
+    page.get_by_label("You are").select_option("U0FATIMA")
+    page.locator("#directs").get_by_role("button").click()
+    messages.get_by_role("button", name="No, not me").click()
+    page.get_by_role("dialog").get_by_label("What should the security team know?").fill("I was asleep")
+    page.get_by_role("dialog").get_by_role("button", name="Send").click()
+    expect(messages).to_contain_text("You answered no")
+    page.locator("#channels").get_by_role("button", name="security-alerts").click()
+    expect(messages).to_contain_text("@Fatima Alzahra said no")

@@ -100,8 +100,9 @@ def say_preview(found: Preview, why: str) -> list[Piece]:
     if found.findings:
         pieces: list[Piece] = [
             "In the last 30 days this would have hidden ", bold(_many(found.findings, "finding")),
-            f" with {_many(found.events, 'event')}, and so ", bold(_many(found.alerts, "alert")),
-            f", {found.posted:,} of them posted.",
+            f" with {_many(found.events, 'event')}, and ",
+            bold(f"{found.alerts or 'no'} whole {'alert' if found.alerts == 1 else 'alerts'}"),
+            f", {found.posted:,} of them posted." if found.alerts else ".",
         ]  # fmt: skip
     else:
         pieces = ["In the last 30 days this would have hidden ", bold("nothing"), "."]

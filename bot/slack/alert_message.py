@@ -163,7 +163,7 @@ def _details(view: AlertView, zone: tzinfo, face: Face | None) -> Iterator[Block
         yield blocks.small(f"and {len(view.findings) - SHOWN_FINDINGS} more findings")
     if view.evidence:
         yield blocks.paragraph(bold("Evidence"), faint(" (time in UTC)"))
-        yield blocks.preformatted("\n".join(evidence_line(event) for event in view.evidence[:SHOWN_EVIDENCE]))
+        yield blocks.preformatted("\n".join(evidence_lines(view)))
     if runbooks := _runbooks(view):
         yield blocks.paragraph(*runbooks)
     yield blocks.paragraph(*_state(view))
@@ -272,12 +272,18 @@ def _buttons(view: AlertView) -> Block:
     return blocks.buttons(*given, more=(MORE, [(text, f"{word}:{value}") for text, word in more]))
 
 
-def evidence_line(event: Event) -> str:
-    """Return an event as one line of fixed-width type: when, what, to what, by whom, from where."""
-    what = f"{clean(event.action, 12):<7} {clean(event.type, 32)} {clean(event.object, 60)}"
-    return (
-        f"{say_time(event.time, seconds=True)}  {what}  {clean(event.actor or '-', 48)}  {clean(event.ip or '-', 45)}"
-    )
+def evidence_lines(view: AlertView) -> list[str]:
+    """Return some events as lines of fixed-width type: when, what, to what, from where, by whom unless that is said."""
+    said = view.alert.entity.name if view.alert.entity.kind == "actor" else None
+    rows = [_evidence(event, said) for event in view.evidence[:SHOWN_EVIDENCE]]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _evidence(event: Event, said: str | None) -> tuple[str, ...]:
+    what = (clean(event.action, 12), clean(event.type, 32), clean(event.object, 60))
+    who = "" if event.actor == said else clean(event.actor or "-", 48)
+    return (say_time(event.time, seconds=True), *what, clean(event.ip or "-", 45), who)
 
 
 def _first_reason(found: Finding) -> str:
@@ -302,6 +308,6 @@ def _plain(view: AlertView, zone: tzinfo, spoken: str) -> str:
     findings = [
         f"- {''.join(map(blocks.bare, _finding(view, place)))}" for place in range(len(view.findings[:SHOWN_FINDINGS]))
     ]
-    evidence = [evidence_line(event) for event in view.evidence[:SHOWN_EVIDENCE]]
+    evidence = evidence_lines(view)
     state = "".join(map(blocks.bare, _state(view)))
     return "\n".join((spoken, facts, *findings, *evidence, f"{view.alert.name}: {state}"))

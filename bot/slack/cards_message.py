@@ -6,7 +6,7 @@ from datetime import UTC, tzinfo
 
 from bot.model import AlertView
 from bot.slack import blocks
-from bot.slack.alert_message import REPEAT, alert_message, say_span, say_time, where_from
+from bot.slack.alert_message import REPEAT, alert_message, say_span, say_time
 from bot.slack.blocks import Block, Message, Piece, Press, bold, code
 from bot.slack.text import clean
 from bot.store.cards import Card, InquiryCard, ProposalCard
@@ -37,7 +37,7 @@ def _proposal(card: ProposalCard, zone: tzinfo, *, repeat: bool) -> Message:
     pieces: list[Piece] = [
         blocks.person(one.author), asks, *what, f" until {say_time(one.expires, zone)}: {clean(one.reason, 300)}",
         f"\nMade from {alert.name}; hides nothing worse than {one.up_to.name}. In the 30 days before it would have"
-        f" hidden {_many(one.findings, 'finding')}, and so {_many(one.alerts, 'alert')}.",
+        f" hidden {_many(one.findings, 'finding')}, and {_many(one.alerts, 'whole alert')}.",
     ]  # fmt: skip
     if one.why and one.state == "waiting":
         pieces.append(f"\nA second person has to approve it within 24 h: {one.why}.")
@@ -79,7 +79,7 @@ def _question(card: InquiryCard, zone: tzinfo, *, repeat: bool) -> Message:
     said: list[Piece] = [
         "Hello. In the audit log of Cortex your account ", code(clean(alert.entity.name)),
         f" did something unusual: {what} ({events}, {say_span(alert.first, alert.last, zone)}), from ",
-        *where_from(view), ".",
+        *_addresses(view), ".",
     ]  # fmt: skip
     ask: list[Piece] = [bold("Was this you?"), " Your answer goes to the security team. If in doubt, answer no."]
     body = [blocks.paragraph(*said), *_examples(view), blocks.paragraph(*(_answered(card, zone) or ask))]
@@ -89,6 +89,11 @@ def _question(card: InquiryCard, zone: tzinfo, *, repeat: bool) -> Message:
     open_ = one.state in ("waiting", "asked", "silent")
     words = "".join(map(blocks.bare, said)) + " Was this you?"
     return _finished(words, body, buttons if open_ else [], repeat=repeat)
+
+
+def _addresses(view: AlertView) -> list[Piece]:
+    names = dict.fromkeys(event.ip for event in view.evidence if event.ip)
+    return [code(clean(", ".join(names), 150))] if names else ["an address that the log does not name"]
 
 
 def _examples(view: AlertView) -> list[Block]:

@@ -296,7 +296,7 @@ def _decide(
             journal.write(store, now, by or owner, "assigned" if by else state, detail)
             outbox.put_update(store, alert_id, now, at_once=True)
             if owner != "bot":
-                said = "has it now; it was assigned." if by else f"{state} it."
+                said = "has it now: it was assigned." if by else f"{state} it."
                 outbox.put(store, "reply", now, alert=alert_id, body=said, mention=(owner,))
     if found is None:
         return Outcome(False, f"There is no alert A{alert_id}.")

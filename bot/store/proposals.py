@@ -10,6 +10,7 @@ from typing import Literal
 
 from bot.errors import ConfigError
 from bot.model import ExceptionKind, Level
+from bot.query import names_nothing, parse_condition
 from bot.store import exceptions, journal, outbox
 from bot.store.alerts import Outcome
 from bot.store.coverage import Preview
@@ -68,7 +69,7 @@ def why_second(one: TimedException, level: Level) -> str:
     """Return why an exception made from an alert of a level needs a second person, "" where it does not."""
     if one.expires - one.created > ALONE:
         return "it lasts longer than 7 days"
-    if one.kind == "expected" and one.condition == EVERYTHING:
+    if one.kind == "expected" and names_nothing(parse_condition(one.condition)):
         return "it holds for whatever the rule finds"
     return "the alert is critical" if level >= Level.critical else ""
 

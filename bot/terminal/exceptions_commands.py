@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # heavy modules are imported by the commands that need them, 
     from bot.settings import Settings
     from bot.store.coverage import Preview
     from bot.store.exceptions import TimedException
+    from bot.store.schema import Store
 
 exceptions_cli = typer.Typer(
     no_args_is_help=True, help="List, approve and end timed exceptions: what is expected, and until when."
@@ -69,7 +70,8 @@ def add(
 ) -> None:
     """Approve what is expected for a time: a finding is hidden where all of its events satisfy the condition.
 
-    Prints what it would have hidden in the last 30 days.
+    Prints what it would have hidden in the last 30 days. It is in force at once: the two-person rule holds in Slack,
+    and what would have waited there for a second person is told in the channel.
     """
     from bot.app import now, opened
     from bot.errors import ConfigError
@@ -89,8 +91,11 @@ def add(
             store, condition, reason=reason, author=author or user(), now=moment, expires=expires, rule=rule
         )
         would_have = coverage.preview(store, one, facts, moment)
+        alone = _tell_if_alone(store, one, moment) if settings.two_person else ""
     say(f"Exception {one.id} is in force until {iso(one.expires)}.")
     say(_say_preview(would_have))
+    if alone:
+        say(alone)
 
 
 @exceptions_cli.command()
@@ -138,6 +143,24 @@ def export(
         sys.stderr.write("There are no exceptions in force.\n")
 
 
+def _tell_if_alone(store: Store, one: TimedException, now: int) -> str:
+    """Tell the channel of what would have needed a second person in Slack, and return what to say of it here."""
+    from bot.model import Level
+    from bot.store import outbox
+    from bot.store.proposals import why_second
+    from bot.times import iso
+
+    why = why_second(one, Level.low)
+    if not why:
+        return ""
+    text = (
+        f"Exception {one.id} was approved on the command line without a second person, though {why}:"
+        f" {one.condition} until {iso(one.expires)}, by {one.author}. The reason given: {one.reason}"
+    )
+    outbox.put(store, "notice", now, body=text)
+    return f"In Slack a second person would have had to approve it, since {why}: the channel is told of it."
+
+
 def _settings(db: Path | None, rules: Path | None) -> Settings:
     from bot.settings import load
 
@@ -169,6 +192,8 @@ def exception_row(one: TimedException, now: int) -> dict[str, Any]:
         "state": one.state(now),
         "findings": one.findings,
         "events": one.events,
+        "kind": one.kind,
+        "alert": one.alert,
     }
 
 
