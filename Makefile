@@ -35,6 +35,18 @@ imports: setup
 unit: setup
 	$(BIN)/pytest -n 2 --dist worksteal --cov --cov-report=term:skip-covered -q
 
+# These take their time. kills: the service is killed 200 times. soak: 15 minutes with a million events.
+# laws: the state machine, for an hour or so.
+.PHONY: kills soak laws
+kills: setup
+	$(BIN)/python -m tests.kills
+
+soak: setup
+	$(BIN)/python -m tests.soak
+
+laws: setup
+	LAWS=long $(BIN)/pytest tests/test_machine.py -q
+
 # Needs uv. Hashes only: no lock format that records addresses.
 lock:
 	uv pip compile --universal --python-version 3.11 --extra dev --generate-hashes --no-annotate \

@@ -208,3 +208,39 @@ def test_without_a_channel_rows_wait(store: Store) -> None:
     clock.time += HOUR
     postman(store, slack, clock).run_once()
     assert states(store) == [("post", "posted")]
+
+
+def test_a_clock_that_is_stepped_back_holds_nothing_up(store: Store) -> None:
+    """A row that waits for a moment of the old time is due at once; one that waits as usual goes on waiting."""
+    take(store, found(store))
+    slack, clock = Slack([DeliveryError("unreachable", permanent=False)]), Clock()
+    post = postman(store, slack, clock)
+    post.run_once()
+    assert outbox.pull_in(store, clock.time) == 0
+    clock.time -= 48 * HOUR
+    assert outbox.pull_in(store, clock.time) == 1
+    assert post.run_once().sent == 1
+
+
+def test_a_clock_that_is_stepped_forward_gives_nothing_up(store: Store) -> None:
+    """A day that never was is no day of trying."""
+    take(store, found(store))
+    slack, clock = Slack([DeliveryError("unreachable", permanent=False)] * 2), Clock()
+    post = postman(store, slack, clock)
+    post.run_once()
+    clock.time += 48 * HOUR
+    post.run_once()
+    clock.time += HOUR
+    assert post.run_once().sent == 1
+
+
+def test_a_lost_reply_stays_in_doubt_whatever_comes_after(store: Store) -> None:
+    """Slack took it, then asked for quiet: it is looked up all the same, and never posted twice unmarked."""
+    take(store, found(store))
+    errors = [DeliveryError("reply_lost", permanent=False), DeliveryError("ratelimited", permanent=False)]
+    slack, clock = Slack([*errors]), Clock()
+    post = postman(store, slack, clock)
+    for _ in range(3):
+        post.run_once()
+        clock.time += 10 * MINUTE
+    assert slack.sent == [("post", "C0", "A1", "repeat")]

@@ -20,7 +20,7 @@ from bot.times import HOUR, SECOND
 
 REPEAT = "(possible repeat) "
 NO_ACCESS_PAUSE = 60 * SECOND  # between tries while Slack refuses the token: whoever mends it need not restart us
-PATIENCE = 24 * HOUR  # a row that Slack refuses for passing reasons is tried so long
+PATIENCE, LEAST_TRIES = 24 * HOUR, 50  # a row that Slack refuses for passing reasons; a step of the clock is no try
 
 
 class Sender(CardSender, DigestSender, Protocol):
@@ -191,7 +191,7 @@ class Postman:
 
     def _after_error(self, row: Row, error: DeliveryError, report: Report) -> None:
         now = self.now()
-        if error.code in outbox.NO_ACCESS and now - row.created <= PATIENCE:
+        if error.code in outbox.NO_ACCESS and (now - row.created <= PATIENCE or row.tries < LEAST_TRIES):
             outbox.put_back(self.store, row, now + NO_ACCESS_PAUSE, error.code)
             report.put_back += 1
             return
@@ -200,7 +200,7 @@ class Postman:
             outbox.put_back(self.store, row, now, error.code, channel=fallback)
             self._tell_ops(f"Slack refuses {self._channel(row)} ({error.code}): the alert goes to {fallback} instead.")
             report.put_back += 1
-        elif error.permanent or now - row.created > PATIENCE:
+        elif error.permanent or (now - row.created > PATIENCE and row.tries >= LEAST_TRIES):
             outbox.fail(self.store, row, now, error.code)
             report.failed.append(f"{row.kind} {row.id}: {error.code}")
             if row.kind != "ops":

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bot.store.schema import Store
-from bot.times import MINUTE, SECOND
+from bot.times import HOUR, MINUTE, SECOND
 
 Kind = Literal["post", "update", "reply", "notice", "ops", "canary", "card", "digest"]
 CardKind = Literal["proposal", "inquiry", "share"]
@@ -20,6 +20,7 @@ NO_ACCESS = frozenset(  # Slack's words for: whatever you send, I do not take it
     {"not_authed", "invalid_auth", "account_inactive", "token_revoked", "token_expired", "org_login_required",
      "team_access_not_granted"}
 )  # fmt: skip
+LONGEST_WAIT = HOUR  # between two tries, whatever Slack asks for
 UPDATE_EVERY = 45 * SECOND  # a growing alert is redrawn at most so often
 NEWS_EVERY, NEWS_LINES = 5 * MINUTE, 8
 AND_MORE = "and more: the message shows all of it"
@@ -179,6 +180,16 @@ def delivered_to_nobody(store: Store, row: Row, now: int) -> None:
     with store.write() as connection:
         connection.execute("DELETE FROM outbox WHERE id = ?", (row.id,))
         store.set_meta("canary", str(now))
+
+
+def pull_in(store: Store, now: int) -> int:
+    """Let rows be due now that are due beyond the longest wait: our clock was stepped back. Return how many."""
+    with store.write() as connection:
+        return int(
+            connection.execute(
+                "UPDATE outbox SET due = ? WHERE state = 'pending' AND due > ?", (now, now + LONGEST_WAIT)
+            ).rowcount
+        )
 
 
 def oldest_due(store: Store) -> int | None:
