@@ -15,6 +15,7 @@ from typing import Any
 from bot.fields import FACTS, TEXT_FIELDS, FactSettings
 from bot.model import Level
 from bot.query.tree import And, Compare, Condition, Flag, Match, Not, Or, Pattern, Within, Word
+from bot.store import pieces
 from bot.store.schema import Connection
 from bot.store.views import FACT_SQL
 
@@ -140,7 +141,12 @@ def _matched(field: str, patterns: Sequence[Pattern], frame: _Frame) -> Sql:
 
 
 def _named(field: str, patterns: Sequence[Pattern], frame: _Frame) -> Sql:
-    """Return that a dictionary-encoded field fits one of the patterns.
+    """Return that a dictionary-encoded field fits one of the patterns."""
+    return _listed(field, *_fitting(field, patterns), frame)
+
+
+def _fitting(field: str, patterns: Sequence[Pattern]) -> Sql:
+    """Return that the `name` in a row of a field's dictionary fits one of the patterns.
 
     SQLite's LIKE ignores case for ASCII only, but it is ten times as fast as a function of ours: it decides the names
     that are ASCII, which no pattern with any other letter can fit once both are casefolded.
@@ -148,17 +154,35 @@ def _named(field: str, patterns: Sequence[Pattern], frame: _Frame) -> Sql:
     plain = [pattern for pattern in patterns if all(part.isascii() and "\0" not in part for part in pattern.parts)]
     condition, parameters = _joined("OR", (("name LIKE ? ESCAPE '\\'", [_like(pattern)]) for pattern in plain))
     names = f"CASE WHEN {_IS_ASCII} THEN {condition} ELSE audit_match(?, {_WHOLE}) END"
-    return _listed(field, names, [*parameters, _encode(patterns)], frame)
+    parameters.append(_encode(patterns))
+    asked = pieces.question(patterns) if field == "object" else None
+    return (names, parameters) if asked is None else (f"{pieces.CANDIDATES} AND {names}", [asked, *parameters])
 
 
 def _listed(field: str, names: str, parameters: list[Any], frame: _Frame) -> Sql:
     """Return that a dictionary-encoded field has one of the names that satisfy a condition."""
-    select = f"SELECT id FROM {DICTIONARIES[field]} WHERE {names}"
     if frame.connection is None:
-        return f"e.{field} IN ({select})", parameters
-    ids = [number for (number,) in frame.connection.execute(select, parameters)]
+        return f"e.{field} IN (SELECT id FROM {DICTIONARIES[field]} WHERE {names})", parameters
+    ids = _ids(frame.connection, field, names, parameters)
     hint = "" if len(ids) <= FEW else "+"  # a plus keeps SQLite from using the field's index
     return f"{hint}e.{field} IN (SELECT value FROM json_each(?))", [json.dumps(ids)]
+
+
+def _ids(connection: Connection, field: str, names: str, parameters: list[Any]) -> list[int]:
+    select = f"SELECT id FROM {DICTIONARIES[field]} WHERE {names}"
+    return [number for (number,) in connection.execute(select, parameters)]
+
+
+def named_ids(connection: Connection, term: Word | Match | Within) -> dict[str, list[int]] | None:
+    """Return the dictionary ids with which a term holds, by field; None where it does not hang on names."""
+    match term:
+        case Word(pattern):
+            return {field: _ids(connection, field, *_fitting(field, (pattern,))) for field in ("object", "actor")}
+        case Match(field, patterns) if field in DICTIONARIES:
+            return {field: _ids(connection, field, *_fitting(field, patterns))}
+        case Within(networks):
+            return {"ip": _ids(connection, "ip", f"audit_within(?, {_WHOLE})", [json.dumps([*map(str, networks)])])}
+    return None
 
 
 def _like(pattern: Pattern) -> str:

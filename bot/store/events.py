@@ -12,6 +12,7 @@ from json import dumps
 from typing import Any, Protocol
 
 from bot.model import Broken, Record
+from bot.store import pieces
 from bot.store.learned import learn
 from bot.store.schema import Connection, Store
 from bot.times import DAY, is_iso, iso
@@ -98,6 +99,7 @@ def add(store: Store, records: Sequence[Record], numbers: Sequence[tuple[int, in
             "SELECT coalesce(max(id), 0), coalesce(max(time), ?) FROM events", (-FOREVER,)
         ).fetchone()
         codes = _Codes(connection, records)
+        pieces.index(connection)
         connection.executemany(
             "INSERT INTO events (time, fingerprint, ordinal, actor, ip, object, type, action, shape, raw_time)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (time, fingerprint, ordinal) DO NOTHING",

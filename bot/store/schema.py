@@ -21,7 +21,7 @@ from bot.store.views import AUDIT_LOG, HOUR_OF_EVENT
 APPLICATION_ID = 0x61756474  # "audt"; tells our files from other SQLite files
 WAL_IS_SAFE = (3, 51, 3)  # older ones can corrupt a WAL database that has two connections
 BUSY_SECONDS = 10.0
-BLOCK = 65_536  # events in one block of columns
+BLOCK = 16_384  # events in one block of columns
 
 Connection = sqlite3.Connection
 DatabaseError = sqlite3.Error
@@ -176,6 +176,9 @@ TO_2: tuple[str, ...] = (
     " email TEXT NOT NULL, asked_by TEXT NOT NULL, created INTEGER NOT NULL, state TEXT NOT NULL, person TEXT,"
     " asked INTEGER, due INTEGER, answered INTEGER, reason TEXT NOT NULL DEFAULT '', channel TEXT, ts TEXT)",
     "CREATE INDEX inquiries_state ON inquiries (state)",
+    # three-letter pieces of the casefolded names of objects (`store/pieces.py`)
+    "CREATE VIRTUAL TABLE object_pieces USING fts5 (name, content = '', columnsize = 0, detail = none,"
+    " tokenize = 'trigram case_sensitive 1')",
 )
 
 # number n leads from schema n to n + 1; released ones never change
@@ -252,7 +255,8 @@ class Store:
             try:
                 yield connection
             finally:
-                connection.execute("ROLLBACK")
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
         except DatabaseError as error:
             raise unusable(self.path, error) from error
 

@@ -1,0 +1,79 @@
+"""Queries over blocks: the same answers as over rows."""
+
+from __future__ import annotations
+
+import random
+import tempfile
+from collections import Counter
+from dataclasses import replace
+from datetime import UTC
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bot.fields import FactSettings
+from bot.model import Record
+from bot.query import Query, parse_query
+from bot.store import blocks, scan, search
+from bot.store.schema import BLOCK, Store
+from bot.times import DAY
+from tests.conftest import START, add, record
+from tests.test_events import EVENTS
+
+FACTS = FactSettings()
+TERMS = (
+    "action:DELETE", "-action:CREATE", "type:API_KEY", "type:s*", "actor:ann*", "-actor:key-1", "object:svc-1", "svc",
+    "ip:192.0.2.0/24", "-ip:192.0.2.1", "(action:UPDATE OR type:SERVICE)", "-object:*2", "missing",
+)  # fmt: skip
+
+
+def ask(text: str) -> Query:
+    return parse_query(text, START, UTC, default_last=None)
+
+
+@settings(max_examples=60, deadline=None)
+@given(EVENTS, st.lists(st.sampled_from(TERMS), max_size=3), st.integers(0, 10**6))
+def test_a_scan_finds_what_rows_give(records: list[Record], terms: list[str], seed: int) -> None:
+    """Across the edge of a block, before an event, up to an id, and for every count."""
+    dice = random.Random(seed)
+    since, until = START + dice.randrange(10) * DAY, START + dice.randrange(10, 21) * DAY
+    text = " ".join(terms)
+    query = replace(ask(f"{text} limit:{dice.randrange(1, 30)}"), since=since, until=until)
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        store = Store(Path(folder) / "a.db")
+        add(store, records)
+        with store.write() as connection:
+            connection.execute("UPDATE events SET id = id + ?", (BLOCK - dice.randrange(len(records) + 1),))
+            blocks.settle(connection)
+        page = search.search(store, query, FACTS)
+        by_rows = {field: dict(search.top(store, query, FACTS)) for field in ("actor",)}
+        patch.setattr(scan, "FEW", -1)
+        with store.reading():
+            found = scan.plan(store, query, lambda: False, least=-1)
+            assert found is not None
+            ids, total = found.newest(query.limit, None, 10_001)
+            assert (ids, total) == ([event.id for event in page.events], page.total)
+            assert found.total() == page.total
+            assert Counter(found.counts("actor").values()) == Counter(by_rows["actor"].values())
+            for place, event in enumerate(page.events):
+                rest, _ = found.newest(query.limit - place - 1, (event.time, event.id), 10_001)
+                assert rest == ids[place + 1 :]
+        store.close()
+
+
+def test_a_scan_that_takes_too_long_is_given_up(store: Store) -> None:
+    """Whoever asks is told, as with rows."""
+    add(store, [record()])
+    search.prepare(store.connection, FACTS)
+    with store.reading():
+        found = scan.plan(store, ask("type:SERVICE"), lambda: True, least=-1)
+        assert found is not None
+        with pytest.raises(TimeoutError):
+            found.total()
+
+
+def test_a_fact_cannot_be_scanned(store: Store) -> None:
+    """It hangs on more than names."""
+    assert scan.plan(store, ask("actor_new:true"), lambda: False, least=-1) is None
