@@ -33,7 +33,7 @@ def ask(text: str) -> Query:
     return parse_query(text, START, UTC, default_last=None)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(EVENTS, st.lists(st.sampled_from(TERMS), max_size=3), st.integers(0, 10**6))
 def test_a_scan_finds_what_rows_give(records: list[Record], terms: list[str], seed: int) -> None:
     """Across the edge of a block, before an event, up to an id, and for every count."""
@@ -48,7 +48,7 @@ def test_a_scan_finds_what_rows_give(records: list[Record], terms: list[str], se
             connection.execute("UPDATE events SET id = id + ?", (BLOCK - dice.randrange(len(records) + 1),))
             blocks.settle(connection)
         page = search.search(store, query, FACTS)
-        by_rows = {field: dict(search.top(store, query, FACTS)) for field in ("actor",)}
+        actors = Counter(event.actor for event in search.search(store, replace(query, limit=50), FACTS).events)
         patch.setattr(scan, "FEW", -1)
         with store.reading():
             found = scan.plan(store, query, lambda: False, least=-1)
@@ -56,7 +56,7 @@ def test_a_scan_finds_what_rows_give(records: list[Record], terms: list[str], se
             ids, total = found.newest(query.limit, None, 10_001)
             assert (ids, total) == ([event.id for event in page.events], page.total)
             assert found.total() == page.total
-            assert Counter(found.counts("actor").values()) == Counter(by_rows["actor"].values())
+            assert sorted(found.counts("actor").values()) == sorted(actors.values())
             for place, event in enumerate(page.events):
                 rest, _ = found.newest(query.limit - place - 1, (event.time, event.id), 10_001)
                 assert rest == ids[place + 1 :]

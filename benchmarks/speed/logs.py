@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from bot.times import DAY, HOUR, SECOND, iso, parse_time
 
-DAYS = 90
+DAYS = 90  # unless told otherwise
 BEGIN = parse_time("2026-01-05T00:00:00Z")  # a Monday
 PEOPLE, KEYS, OFFICES = 430, 70, 12
 FIRST_OBJECTS = 2_000
@@ -64,23 +64,23 @@ class _Company:
         return f"198.19.{(actor * 13 + day * 7 + place) % 256}.{place % 15 + day + 1}"
 
 
-def lines(events: int, seed: int = 1) -> Iterator[bytes]:
+def lines(events: int, seed: int = 1, days: int = DAYS) -> Iterator[bytes]:
     """Yield that many events, oldest first, as the API's records, a line each; twins do occur."""
     company = _Company(np.random.default_rng(seed))
     week = np.array([1, 1.1, 1.1, 1.05, 0.9, 0.25, 0.2])
-    shares = week[np.arange(DAYS) % 7]
+    shares = week[np.arange(days) % 7]
     bounds = np.round(np.cumsum(shares) / shares.sum() * events).astype(int)
     for day, count in enumerate(np.diff(bounds, prepend=0).tolist()):
         yield from _day(company, day, count)
 
 
-def write(target: Path, events: int, seed: int = 1) -> Path:
+def write(target: Path, events: int, seed: int = 1, days: int = DAYS) -> Path:
     """Write a log into a file, which is not made again if it is there."""
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
         waiting = target.with_suffix(".part")
         with waiting.open("wb", buffering=1 << 20) as file:
-            file.writelines(lines(events, seed))
+            file.writelines(lines(events, seed, days))
         waiting.rename(target)
     return target
 

@@ -1,0 +1,142 @@
+"""What is measured inside a process of its own: each probe prints one JSON object, the start of Python left out."""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmarks.speed import logs
+from bot import rulebook
+from bot.app import opened, writing
+from bot.fields import FactSettings
+from bot.model import Record
+from bot.poll.records import parse_record
+from bot.settings import Settings, load
+from bot.store import search
+from bot.store.schema import Store
+from bot.times import MINUTE, SECOND, iso
+
+RULES = Path("rules")
+AT_ONCE = 500
+
+
+def settings(db: str) -> Settings:
+    return load((), AUDIT_BOT_DB=Path(db), AUDIT_BOT_RULES=RULES)
+
+
+def backtest(db: str, *rule_ids: str) -> dict[str, Any]:
+    """All rules, or some, over all events: reading them is part of it, printing is not."""
+    from bot.terminal.backtest import choose, evaluate
+
+    chosen = settings(db)
+    book = rulebook.read_rulebook(chosen.rules)
+    facts, rules = chosen.fact_settings(book.sensitive), choose(book.rules, rule_ids)
+    with opened(chosen.db) as store:
+        wall, cpu = time.monotonic(), time.process_time()
+        past = evaluate(store, facts, rules, -(2**60), 2**60)
+        took = {"wall": time.monotonic() - wall, "cpu": time.process_time() - cpu}
+    return took | {"rules": len(rules), "events": past.events, "bursts": sum(len(one.bursts) for one in past.found)}
+
+
+def live(db: str, passes: str) -> dict[str, Any]:
+    """So many passes of 500 new events each: rules, facts, forest, one commit; the first one warms the forest."""
+    from bot.pipeline import Report
+
+    walls, cpus = [], []
+    with writing(settings(db), "measure") as app:
+        newest = app.store.value("SELECT max(time) FROM events")
+        for number, records in enumerate(_batches(newest + MINUTE, int(passes) + 1)):
+            now = newest + MINUTE + (number + 1) * AT_ONCE * SECOND
+            app.pipeline.now = lambda now=now: now
+            wall, cpu = time.monotonic(), time.process_time()
+            app.pipeline.take(records, Report(), history=False)
+            walls.append(time.monotonic() - wall)
+            cpus.append(time.process_time() - cpu)
+    return {"first": walls[0], "first_cpu": cpus[0], "wall": walls[1:], "cpu": cpus[1:]}
+
+
+def _batches(begin: int, count: int) -> list[list[Record]]:
+    """Return batches of events, one a second, like those of another log's first days."""
+    batches: list[list[Record]] = [[]]
+    for place, line in enumerate(logs.lines(AT_ONCE * count, seed=9)):
+        record = parse_record(json.dumps(json.loads(line) | {"timestamp": iso(begin + place * SECOND)}).encode())
+        assert isinstance(record, Record)
+        if len(batches[-1]) == AT_ONCE:
+            batches.append([])
+        batches[-1].append(record)
+    return batches
+
+
+def audit(db: str, rounds: str) -> dict[str, Any]:
+    """Ten shapes of questions, each with names of its own every time; milliseconds for first page and total."""
+    from bot.query import parse_command
+    from bot.terminal.answer import fact_settings
+
+    facts, dice, taken = fact_settings(settings(db)), random.Random(5), {}
+    with opened(Path(db)) as store:
+        now = store.value("SELECT max(time) FROM events")
+        shapes = _shapes(store, dice)
+        for name, make in shapes.items():
+            taken[name] = []
+            for _ in range(int(rounds)):
+                command = parse_command(make(), now, facts.zone)
+                began = time.monotonic()
+                _answer(store, command.verb, command.query, facts)
+                taken[name].append((time.monotonic() - began) * 1000)
+    return taken
+
+
+def _answer(store: Store, verb: str, query: Any, facts: FactSettings) -> None:
+    if verb == "search":
+        search.search(store, query, facts)
+    elif verb == "top":
+        search.top(store, query, facts)
+    else:
+        search.count(store, query, facts)
+
+
+def _shapes(store: Store, dice: random.Random) -> dict[str, Callable[[], str]]:
+    def name(table: str) -> str:
+        most = store.value(f"SELECT max(id) FROM {table}")
+        return str(store.value(f"SELECT name FROM {table} WHERE id >= ? LIMIT 1", (dice.randint(1, most),)))
+
+    word = lambda: dice.choice(logs.WORDS)  # noqa: E731
+    return {
+        "last day": lambda: "last:1d",
+        "an actor": lambda: f'actor:"{name("actors")}" last:90d',
+        "an address": lambda: f'ip:"{name("addresses")}" last:90d',
+        "an object": lambda: f'object:"{name("objects")}" last:90d',
+        "a rare part of a name": lambda: f"{dice.randrange(10_000):04d} last:90d",
+        "a common part of a name": lambda: f"object:*{word()}* last:90d",
+        "a rare type and action": lambda: f"type:{dice.choice(logs.TYPES[-5:])} action:DELETE last:90d",
+        "a network but not a type": lambda: f"ip:198.51.{100 + dice.randrange(12)}.0/24 -type:SERVICE last:90d",
+        "top actors of a week": lambda: "top actor last:7d",
+        "top objects of 90 days": lambda: "top object last:90d",
+    }
+
+
+def rest(db: str) -> dict[str, Any]:
+    """The service's modules, one pass, then nothing: what stays in memory, in MB."""
+    import bot.service  # noqa: F401 -- what a service has in memory
+
+    live(db, "1")
+    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return {"rss": int(lines["VmRSS"].split()[0]) / 1024}
+
+
+def ready(db: str) -> dict[str, Any]:
+    """What comes before the first poll of a service: its modules, the database, the rules."""
+    import bot.service  # noqa: F401
+
+    with writing(settings(db), "measure"):
+        return {}
+
+
+if __name__ == "__main__":
+    probes = {one.__name__: one for one in (backtest, live, audit, rest, ready)}
+    print(json.dumps(probes[sys.argv[1]](*sys.argv[2:])))
