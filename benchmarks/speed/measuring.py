@@ -61,6 +61,12 @@ def probe(*words: str | Path) -> Taken:
     return run(sys.executable, "-m", "benchmarks.speed.probe", *words)
 
 
+def peer(*words: str | Path, path: str) -> Taken:
+    """Run one of the peers; `path` is where their packages are."""
+    paths = os.pathsep.join(filter(None, (str(ROOT), path, os.environ.get("PYTHONPATH"))))
+    return run(sys.executable, "-m", "benchmarks.speed.peers", *words, env={"PYTHONPATH": paths})
+
+
 def median(values: Sequence[float]) -> float:
     return float(statistics.median(values))
 

@@ -77,7 +77,6 @@ def ours(kind: str, columns: Columns) -> Callable[[], int]:
 
 def _anchors(rule: CompiledRule, columns: Columns) -> int:
     evaluation = Evaluation(columns)
-    evaluation.bursts(rule)
     return int(np.count_nonzero(evaluation._events(rule)))
 
 
