@@ -26,7 +26,7 @@ from bot.store.schema import Store
 from bot.store.twins import Twins
 from bot.times import DAY, SECOND, iso
 
-IMPORT_BATCH = 50_000  # records in one transaction of an import
+IMPORT_BATCH = 30_000  # records in one transaction of an import
 ACTOR_TYPE_FIELDS = frozenset({"actor_type", "actor_kind"})
 
 

@@ -7,17 +7,20 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.detect import facts
+from bot.detect import facts, match
 from bot.detect.columns import Columns, TextColumn
+from bot.detect.match import Evaluation
 from bot.fields import FACTS, TEXT_FIELDS, FactSettings
 from bot.model import Record
 from bot.store import blocks, events
 from bot.store.schema import BLOCK, Store
 from bot.times import DAY
 from tests.conftest import START, add, record
+from tests.test_detection import rules
 from tests.test_events import EVENTS, value
 
 PLAIN = FactSettings()
@@ -36,7 +39,7 @@ def assert_same(store: Store, since: int, until: int) -> None:
     assert rows(facts.read_span(store, PLAIN, since, until)) == rows(by_rows)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(EVENTS, EVENTS, st.integers(0, 10**6), st.integers(0, 25))
 def test_a_span_read_from_blocks_is_what_the_rows_say(
     early: list[Record], late: list[Record], seed: int, before: int
@@ -62,6 +65,22 @@ def test_a_span_read_from_blocks_is_what_the_rows_say(
         with store.write() as connection:
             blocks.settle(connection)
         assert_same(store, -(2**60), 2**60)
+        store.close()
+
+
+@settings(max_examples=25, deadline=None)
+@given(EVENTS)
+def test_rules_over_slices_find_what_they_find_in_one_go(records: list[Record]) -> None:
+    """Bounded memory changes no answer."""
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        store = Store(Path(folder) / "a.db")
+        add(store, records)
+        some = rules()
+        whole = Evaluation(facts.read_span(store, PLAIN, -(2**60), 2**60))
+        patch.setattr(match, "SLICE", 8)
+        sliced = Evaluation(facts.read_span(store, PLAIN, -(2**60), 2**60), some[::2])
+        for rule in some:
+            assert sliced.bursts(rule) == whole.bursts(rule)
         store.close()
 
 

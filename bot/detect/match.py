@@ -51,7 +51,7 @@ class _Judged:
     values: tuple[Ints, Ints] | None = None
 
 
-SLICE = 1 << 20  # events whose conditions are decided at once: each keeps a byte an event for every answer
+SLICE = 1 << 18  # events whose conditions are decided at once: a byte an event for each answer; a multiple of 8
 
 
 class Evaluation:

@@ -8,8 +8,9 @@ missing but never wrong. Reading a million events takes 2.5 s of CPU as rows, .1
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,6 @@ from bot.times import DAY
 Ints = NDArray[np.int64]
 CODES = ("actor", "ip", "object", "type", "action", "actor_type")  # dictionary ids, -1 where there is none
 COLUMNS = ("id", "time", *CODES)
-Part = dict[str, Ints]  # columns by name
 
 _SELECT = (
     "SELECT e.id, e.time, coalesce(e.actor, -1), coalesce(e.ip, -1), e.object, e.type, e.action,"
@@ -71,18 +71,31 @@ def read(store: Store, since: int, until: int) -> Table:
     return _by_time([column[:filled] for column in columns])
 
 
-def walk(connection: Connection, fields: Iterable[str], since: int, until: int) -> Iterator[tuple[int, Part]]:
-    """Yield the events of a span in parts, each with the time after which it has none; the latest parts first.
+class Part(dict[str, Ints]):
+    """Columns by name, each unpacked when first asked for; `within` says that all of it lies in the span asked for."""
+
+    def __init__(self, load: Callable[[str], Ints], bound: int, within: bool = True) -> None:
+        super().__init__()
+        self._load, self.bound, self.within = load, bound, within
+
+    def __missing__(self, name: str) -> Ints:
+        self[name] = self._load(name)
+        return self[name]
+
+
+def walk(connection: Connection, since: int, until: int) -> Iterator[Part]:
+    """Yield all events that may lie in a span, in parts; none has one after its `bound`, and bounds fall.
 
     Needs a connection inside a transaction (`Store.reading`), so that all parts are of the same moment.
     """
-    names = ("id", "time", *fields)
     blocks = connection.execute("SELECT number, events, since, until FROM blocks ORDER BY number").fetchall()
     for first, last in _holes([number for number, *_ in blocks]):
-        yield until, dict(zip(COLUMNS, _rest(connection, first, last, since, until), strict=True))
+        columns = dict(zip(COLUMNS, _rest(connection, first, last, since, until), strict=True))
+        yield Part(columns.__getitem__, until)
     for number, size, first, last in sorted(blocks, key=lambda block: -block[3]):
         if size and last >= since and first <= until:
-            yield min(last, until), dict(zip(names, _block(connection, number, since, until, names), strict=True))
+            load = partial(_column, connection, number, size)
+            yield Part(load, min(last, until), since <= first and last <= until)
 
 
 def _holes(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
@@ -102,14 +115,19 @@ def _rest(connection: Connection, first: int, last: int, since: int, until: int)
     return _table(connection.execute(f"{_SELECT} {where} ORDER BY e.id", (first, last, since, until)))
 
 
-def _block(connection: Connection, number: int, since: int, until: int, names: Sequence[str] = COLUMNS) -> list[Ints]:
-    """Return columns of a block, `id` and `time` first, without the events outside a span."""
+def _block(connection: Connection, number: int, since: int, until: int) -> list[Ints]:
     size, *blobs = connection.execute(
-        f"SELECT events, {', '.join(f'{name}_blob' for name in names)} FROM blocks WHERE number = ?", (number,)
+        f"SELECT events, {', '.join(f'{name}_blob' for name in COLUMNS)} FROM blocks WHERE number = ?", (number,)
     ).fetchone()
     columns = [_unpack(blob, size) for blob in blobs]
     inside = (columns[1] >= since) & (columns[1] <= until)
     return columns if inside.all() else [column[inside] for column in columns]
+
+
+def _column(connection: Connection, number: int, size: int, name: str) -> Ints:
+    return _unpack(
+        connection.execute(f"SELECT {name}_blob FROM blocks WHERE number = ?", (number,)).fetchone()[0], size
+    )
 
 
 def _table(rows: Iterable[tuple[int, ...]]) -> Ints:
@@ -126,10 +144,11 @@ def _pack(values: Ints) -> bytes:
 
 
 def _unpack(blob: bytes, size: int) -> Ints:
+    values = np.full(size, int.from_bytes(blob[:8], "little", signed=True))
     planes = np.frombuffer(zlib.decompress(blob[8:]), dtype=np.uint8).reshape(-1, size)
-    whole = np.zeros((size, 8), dtype=np.uint8)
-    whole[:, : len(planes)] = planes.T
-    return whole.view("<i8").reshape(size) + int.from_bytes(blob[:8], "little", signed=True)
+    for place, plane in enumerate(planes):
+        values += plane.astype(np.int64) << 8 * place
+    return values
 
 
 def _by_time(columns: list[NDArray[Any]]) -> Table:

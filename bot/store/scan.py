@@ -5,23 +5,26 @@ Every answer is the same as SQL's. Ten million events take 150 to 300 ms so, as 
 
 from __future__ import annotations
 
+import json
 import operator
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial, reduce
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bot.query import Query
-from bot.query.tree import And, Condition, Match, Not, Or, Within, Word, field_names
-from bot.store.blocks import Part, walk
+from bot.query.tree import And, Condition, Match, Not, Or, Within, Word
+from bot.store.blocks import Ints, Part, walk
 from bot.store.conditions import FEW, named_ids
 from bot.store.schema import BLOCK, Connection, Store
 
 Mask = NDArray[np.bool_]
+Columns = dict[str, Ints]
 Decide = Callable[[Part], Mask]
 MANY = 4 * BLOCK  # events that SQLite looks through as fast
+RARE = 10_000  # events
 _INDEXED = ("actor", "ip", "object")
 
 
@@ -30,24 +33,29 @@ class Scan:
 
     def __init__(self, connection: Connection, query: Query, decide: Decide | None, stop: Callable[[], bool]) -> None:
         self._connection, self._query, self._decide, self._stop = connection, query, decide, stop
-        self._fields = field_names(query.condition) if query.condition else frozenset()
 
-    def parts(self, *more: str) -> Iterator[tuple[int, Part]]:
-        """Yield (the latest time there may be, columns of what fits) with `id`, `time` and the fields asked for."""
+    def parts(self, *names: str) -> Iterator[tuple[int, Columns]]:
+        """Yield (the latest time there may be, columns of what fits), only where something fits."""
         query = self._query
-        for bound, part in walk(self._connection, sorted(self._fields | set(more)), query.since, query.until):
+        for part in walk(self._connection, query.since, query.until):
             if self._stop():
                 raise TimeoutError
-            fits = np.ones(len(part["id"]), dtype=np.bool_) if self._decide is None else self._decide(part)
+            fits = None if self._decide is None else self._decide(part)
+            if fits is not None and not fits.any():  # then nothing else of it has to be unpacked
+                continue
+            if fits is None:
+                fits = np.ones(len(part["id"]), dtype=np.bool_)
+            if not part.within:
+                fits &= (part["time"] >= query.since) & (part["time"] <= query.until)
             if query.newest is not None:
                 fits &= part["id"] <= query.newest
-            yield bound, {name: part[name][fits] for name in ("id", "time", *more)}
+            yield part.bound, {name: part[name][fits] for name in names}
 
     def newest(self, limit: int, before: tuple[int, int] | None, counted: int) -> tuple[list[int], int]:
         """Return the ids of the newest events (before one at (time, id)), and how many there are, up to `counted`."""
         ids, times = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
         total = 0
-        for bound, part in self.parts():
+        for bound, part in self.parts("id", "time"):
             if total >= counted and len(ids) == limit and bound < times[-1]:
                 break
             total += len(part["id"])
@@ -71,7 +79,7 @@ class Scan:
 
     def total(self) -> int:
         """Return how many events there are."""
-        return sum(len(part["id"]) for _, part in self.parts())
+        return sum(len(part["id"]) for _, part in self.parts("id"))
 
 
 def plan(store: Store, query: Query, stop: Callable[[], bool], least: int = MANY) -> Scan | None:
@@ -103,18 +111,34 @@ def _test(connection: Connection, condition: Condition) -> _Test | None:
             if len(some) < len(tests):
                 return None
             both = isinstance(condition, And)
-            indexed = (any if both else all)(test.indexed for test in some)
+            indexed = (any if both else all)(test.indexed for test in some) or (both and _rare(connection, parts))
             return _Test(partial(_joined, operator.and_ if both else operator.or_, some), indexed)
         case Not(part):
             test = _test(connection, part)
-            return test and _Test(lambda columns: ~test.decide(columns), indexed=False)
+            return test and _Test(partial(_inverted, test), indexed=False)
         case Word() | Match() | Within():
-            return _named(named_ids(connection, condition))
+            test = _named(named_ids(connection, condition))
+            return test and replace(test, indexed=test.indexed or _rare(connection, (condition,)))
     return None
+
+
+def _rare(connection: Connection, parts: Sequence[Condition]) -> bool:
+    """Tell whether the index of types and actions leads to so few events that SQLite sorts them at once."""
+    wanted = [(part.field, named_ids(connection, part)) for part in parts if isinstance(part, Match)]
+    ids = {field: json.dumps(found[field]) for field, found in wanted if field in ("type", "action") and found}
+    if "type" not in ids:
+        return False
+    where = " AND ".join(f"{field} IN (SELECT value FROM json_each(:{field}))" for field in ids)
+    some = f"SELECT 1 FROM events INDEXED BY events_type WHERE {where} LIMIT {RARE + 1}"
+    return bool(connection.execute(f"SELECT count(*) <= {RARE} FROM ({some})", ids).fetchone()[0])
 
 
 def _joined(join: Callable[[Mask, Mask], Mask], tests: list[_Test], columns: Part) -> Mask:
     return reduce(join, (test.decide(columns) for test in tests))
+
+
+def _inverted(test: _Test, columns: Part) -> Mask:
+    return ~test.decide(columns)
 
 
 def _named(ids: Mapping[str, list[int]] | None) -> _Test | None:

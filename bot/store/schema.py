@@ -176,6 +176,7 @@ TO_2: tuple[str, ...] = (
     " email TEXT NOT NULL, asked_by TEXT NOT NULL, created INTEGER NOT NULL, state TEXT NOT NULL, person TEXT,"
     " asked INTEGER, due INTEGER, answered INTEGER, reason TEXT NOT NULL DEFAULT '', channel TEXT, ts TEXT)",
     "CREATE INDEX inquiries_state ON inquiries (state)",
+    "CREATE INDEX events_type ON events (type, action, time)",
     # three-letter pieces of the casefolded names of objects (`store/pieces.py`)
     "CREATE VIRTUAL TABLE object_pieces USING fts5 (name, content = '', columnsize = 0, detail = none,"
     " tokenize = 'trigram case_sensitive 1')",
