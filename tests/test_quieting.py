@@ -135,6 +135,7 @@ def test_a_proposal_lapses_after_a_day_and_can_be_withdrawn_before(bench: Lab) -
     for _ in range(2):
         bench.press(GRACE, ts, EXPECT)
         bench.submit(GRACE, span="90d", reason="agreed")
+        bench.clock.leap(2 * MINUTE)
     bench.press(DANIEL, card(bench)[0], WITHDRAW)
     assert "Withdrawn" in card(bench)[1]
     bench.clock.leap(DAY + MINUTE)
@@ -194,6 +195,17 @@ def test_whatever_an_actor_is_called_the_exception_holds_for_it_alone(bench: Lab
     assert happens(bench, "somebody.else@corp.example").hidden == ""
     if made:
         assert happens(bench, actor).hidden == made[0].name
+
+
+def test_the_same_form_sent_twice_makes_one_exception(bench: Lab) -> None:
+    """Whether Slack delivers it twice, or somebody opens and sends the same again at once."""
+    _, ts = bench.posted_alert()
+    for _ in range(2):
+        bench.press(GRACE, ts, SNOOZE)
+        wrong = bench.submit(GRACE, reason="known")
+    assert "the same a moment ago" in wrong["reason"]
+    assert len(exceptions.in_force(bench.store, bench.clock())) == 1
+    assert bench.slack.messages(ALERTS)[2:] == []
 
 
 def test_what_has_no_actor_is_expected_by_rule_and_never_snoozed(bench: Lab) -> None:

@@ -227,7 +227,8 @@ class SlackApp(SlackSender):
 
     def _on_submission(self, ack: Ack, body: dict[str, Any], context: BoltContext) -> None:
         """Work first: Slack takes what is wrong with a form only as the answer to it."""
-        ack(**self._submitted(body, context.get("person")))
+        twice = self._handled.again(str(body.get("trigger_id") or ""))
+        ack(**({} if twice else self._submitted(body, context.get("person"))))
 
     def _press(self, body: dict[str, Any], person: Person | None) -> None:
         click = pressed(body, person)

@@ -16,7 +16,7 @@ from bot.store.alerts import Outcome
 from bot.store.coverage import Preview
 from bot.store.exceptions import TimedException
 from bot.store.schema import Store
-from bot.times import DAY, iso
+from bot.times import DAY, MINUTE, iso
 
 ALONE = 7 * DAY  # what lasts longer needs a second person
 PATIENCE = DAY  # so long a proposal waits
@@ -89,6 +89,7 @@ def propose(store: Store, one: TimedException, preview: Preview, why: str, now: 
     )  # fmt: skip
     row = {name: value for name, value in fresh.__dict__.items() if name != "id"} | {"up_to": int(fresh.up_to)}
     with store.write() as connection:
+        _check_twice(store, fresh, now)
         _check_number(store, one.author, now)
         number = connection.execute(
             f"INSERT INTO proposals ({', '.join(row)}) VALUES ({', '.join(f':{name}' for name in row)})", row
@@ -157,6 +158,17 @@ def placed(store: Store, one: Proposal, channel: str, ts: str) -> None:
 def _all(store: Store, where: str, parameters: tuple[object, ...]) -> list[Proposal]:
     rows = store.rows(f"SELECT {_FIELDS} FROM proposals WHERE {where} ORDER BY id", parameters)
     return [replace(Proposal(*row), up_to=Level(row[9])) for row in rows]
+
+
+def _check_twice(store: Store, one: Proposal, now: int) -> None:
+    """Refuse what the same person asked for within the minute: a second click on the same form."""
+    again = store.value(
+        "SELECT count(*) FROM proposals WHERE alert = ? AND kind = ? AND author = ? AND condition = ? AND rule IS ?"
+        " AND created > ? AND state IN ('waiting', 'approved')",
+        (one.alert, one.kind, one.author, one.condition, one.rule, now - MINUTE),
+    )
+    if again:
+        raise ConfigError("You asked for the same a moment ago: see the channel.")
 
 
 def _check_number(store: Store, author: str, now: int) -> None:
