@@ -16,7 +16,7 @@ from bot.errors import ConfigError, LockedError
 from bot.logs import configure_logs
 from bot.service import Service
 from bot.serving import Serving
-from bot.settings import Settings
+from bot.settings import Settings, survey
 from bot.slack.bolt import SlackApp
 from bot.store.schema import standing_by
 from bot.web import web_app
@@ -70,7 +70,7 @@ def _serve(app: App, ending: threading.Event, held: ExitStack) -> int:
     settings = app.settings
     by_socket = settings.slack_app_token is not None
     slack = SlackApp(settings, app.store, now, app.facts)
-    service = Service(app, app.portal(), slack, by_socket, ending=ending)
+    service = Service(app, app.portal(), slack, by_socket, _fresh_key, ending=ending)
     host = "127.0.0.1" if by_socket else "0.0.0.0"  # noqa: S104 -- Slack calls from outside in HTTP mode
     try:
         held.enter_context(Serving(web_app(slack, service.probes()), settings.port, host=host))
@@ -84,6 +84,12 @@ def _serve(app: App, ending: threading.Event, held: ExitStack) -> int:
     _end_soon(service)
     service.stop()
     return service.exit_code
+
+
+def _fresh_key() -> str | None:
+    """Read the portal's key again: its file, or `.env`, may have a new one by now."""
+    key = survey()[0].cortex_api_key
+    return None if key is None else key.get_secret_value()
 
 
 def _end_soon(service: Service) -> None:

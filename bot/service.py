@@ -53,6 +53,7 @@ class Service:
     portal: Portal
     slack: SlackApp
     by_socket: bool = False
+    fresh_key: Callable[[], str | None] = lambda: None  # the portal's key as settings and files have it now
     quiet_until: int = 0  # no poll before, in microseconds: the portal asked for it, or refuses the key
     ending: threading.Event = field(default_factory=threading.Event)
     exit_code: int = 0
@@ -137,8 +138,13 @@ class Service:
                 self.portal, overlap=self.app.overlap, backfill=self.app.backfill, types=self.types
             )
         except AccessError as error:
-            self.quiet_until = now() + REFUSED_PAUSE
-            self._poll_failed(error, "access", str(error))
+            key = self.fresh_key()
+            if key is not None and self.portal.use_key(key):
+                log.info("the portal refuses the key, but there is a new one")
+                self._poll_failed(error)
+            else:
+                self.quiet_until = now() + REFUSED_PAUSE
+                self._poll_failed(error, "access", str(error))
             raise
         except ApiError as error:
             if error.retry_after is not None:

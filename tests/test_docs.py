@@ -65,3 +65,17 @@ def test_the_lock_pins_with_hashes_and_names_no_address() -> None:
     pins = re.findall(r"^(\S+)==(\S+).*\\$", lock, re.MULTILINE)
     assert len(pins) > 80
     assert lock.count("--hash=sha256:") >= len(pins)
+
+
+@pytest.mark.parametrize(("page", "part"), [("reliability.md", "## The catalogue"), ("security.md", "## Threats")])
+def test_the_tables_of_failures_and_threats_name_tests_that_exist(page: str, part: str) -> None:
+    """Each row has one, and none was renamed or dropped meanwhile."""
+    table = (ROOT / "docs" / page).read_text().split(part)[1].split("\n## ")[0]
+    rows = [line for line in table.splitlines() if line.startswith("| ")][1:]
+    assert len(rows) >= 20
+    for row in rows:
+        named = re.findall(r"`(test_\w+\.py)::(\w+)`", row)
+        assert named, row
+        for file, name in named:
+            text = (ROOT / "tests" / file).read_text()
+            assert re.search(rf"^(def {name}\(|class {name}\b|{name} = )", text, re.MULTILINE), name

@@ -67,6 +67,13 @@ class Portal:
         """Close the connections."""
         self._http.close()
 
+    def use_key(self, key: str) -> bool:
+        """Go on with another key; tell whether it is another."""
+        header = f"Bearer {key}"
+        changed = bool(self._http.headers["Authorization"] != header)
+        self._http.headers["Authorization"] = header
+        return changed
+
     def page(self, window: Window, number: int, actor_type: str | None = None) -> tuple[list[Record | Broken], int]:
         """Return one page of a window and the window's total, trying again where that may help.
 
