@@ -19,6 +19,18 @@ Cell = tuple[date, int]  # a day and an hour of it, as the clocks of the zone sa
 
 
 @dataclass(frozen=True)
+class Usual:
+    """Some hours of the day on the days before: of so many `days` the actor was `active` on some, at these hours on
+    `busy` ones, with so many `events`."""
+
+    hours: int
+    days: int
+    active: int
+    events: int
+    busy: int
+
+
+@dataclass(frozen=True)
 class Activity:
     """Events of somebody on some days in a row. Times in microseconds.
 
@@ -92,19 +104,25 @@ class Activity:
         yield f"Marked: {first:%a %-d %b %H:%M}{until}, {_many(inside, 'event')} in {hours}."
         yield self.usual_words()
 
-    def usual_words(self) -> str:
-        """Return what is usual in the hours of the day that the episode touches, before its first day."""
+    @cached_property
+    def usual(self) -> Usual | None:
+        """What happened at these hours of the day before the episode's first day, None where no such day is shown."""
         hours = {hour for _, hour in self.marked}
-        begins = min(self.marked)[0]
-        before = [
-            sum(row[hour] for hour in hours) for day, row in zip(self.days, self.counts, strict=True) if day < begins
-        ]
-        if not before:
+        begins = min(self.marked)[0] if self.marked else self.days[0]
+        rows = [row for day, row in zip(self.days, self.counts, strict=True) if day < begins]
+        at_hours = [sum(row[hour] for hour in hours) for row in rows]
+        if not rows:
+            return None
+        return Usual(len(hours), len(rows), sum(map(any, rows)), sum(at_hours), sum(count > 0 for count in at_hours))
+
+    def usual_words(self) -> str:
+        """Return what is usual in the hours of the day that the episode touches."""
+        usual = self.usual
+        if usual is None:
             return "No earlier day is shown."
-        busy = sum(count > 0 for count in before)
-        found = f"{_many(sum(before), 'event')} on {_many(busy, 'day')}" if busy else "nothing"
-        plural = "s" * (len(hours) > 1)
-        return f"At {'these' if plural else 'this'} hour{plural} on the {_many(len(before), 'day')} before: {found}."
+        found = f"{_many(usual.events, 'event')} on {_many(usual.busy, 'day')}" if usual.busy else "nothing"
+        these = "these hours" if usual.hours > 1 else "this hour"
+        return f"At {these} on the {_many(usual.days, 'day')} before: {found}."
 
 
 def gather(

@@ -12,6 +12,8 @@ from bot.times import DAY, say_duration
 
 LONG_IDLE = 30  # days without a sign of the actor that are worth a mark
 YOUNG = 14  # days: an actor known for less is new
+FRESH = 1  # days: an address used for less is new to an actor who is not
+REGULAR = 10  # days with activity, of 30, from which on an hour without any says something
 _KINDS = {"person": "a person", "key": "a key", "webhook": "a webhook", "none": "nobody named"}
 
 
@@ -67,7 +69,8 @@ def _where(event: Event) -> Iterator[Said]:
     elif facts.get("ip_new_for_actor"):
         yield Said(f"It is the actor's first event from {event.ip}, in a network that it has used before.")
     elif age is not None:
-        yield Said(f"The actor's first event from {event.ip} was {_days(age)} before.")
+        fresh = age < FRESH and (_number(event, "actor_age_days") or 0) >= YOUNG
+        yield Said(f"The actor's first event from {event.ip} was {_days(age)} before.", unusual=fresh)
 
 
 def _what(event: Event) -> Iterator[Said]:
@@ -97,7 +100,9 @@ def _when(event: Event, activity: Activity) -> Iterator[Said]:
         off = bool(event.facts["off_hours"])
         yield Said(f"{when} is {'outside' if off else 'within'} working hours.", unusual=off)
     if activity.marked:
-        yield Said(activity.usual_words())
+        usual = activity.usual
+        never = usual is not None and usual.active >= REGULAR and not usual.events
+        yield Said(activity.usual_words(), unusual=never)
 
 
 def _others(event: Event) -> Iterator[Said]:

@@ -16,7 +16,9 @@ from bot.app import App, now
 from bot.charts.heat import heat_map
 from bot.demo import running
 from bot.settings import load
+from bot.store import digest, outbox
 from bot.terminal.explain import show_story
+from bot.times import DAY
 
 PICTURES = Path(__file__).parent / "pictures"
 FLAGS = (
@@ -25,6 +27,9 @@ FLAGS = (
 )  # fmt: skip
 WAIT = 90_000  # ms for an alert to appear
 TERMINAL = "margin:0;padding:14px 18px;background:#14181f;color:#dfe5ee;font:12.5px/1.35 DejaVu Sans Mono,monospace"
+
+
+DIGESTS: dict[digest.Kind, int] = {"daily": 1, "weekly": 7}  # days
 
 
 def main() -> None:
@@ -43,6 +48,7 @@ def main() -> None:
         explained(browser.new_page(viewport={"width": 900, "height": 400}), demo.service.app)
         home(page)
         form(page)
+        digests(page, demo.service.app)
         decisions(page)
         browser.close()
 
@@ -61,6 +67,7 @@ def console(page: Page) -> None:
     page.keyboard.press("Enter")
     page.locator("li.ephemeral").get_by_text("Top 8").wait_for(timeout=WAIT)
     page.wait_for_timeout(500)
+    page.locator("li.ephemeral").last.evaluate("answer => answer.scrollIntoView()")
     take(page, "audit")
 
 
@@ -88,6 +95,20 @@ def explained(page: Page, app: App) -> None:
     page.set_content(f"<body style='{TERMINAL}'><pre style='margin:0;white-space:pre-wrap'>{said}</pre></body>")
     page.set_viewport_size({"width": 900, "height": page.evaluate("document.body.scrollHeight")})
     take(page, "explain")
+
+
+def digests(page: Page, app: App) -> None:
+    """Let the digest of the last day come, and the report on rules, as if it were a Monday morning."""
+    page.get_by_role("button", name="security-alerts").click()
+    page.keyboard.press("Escape")
+    for kind, days in DIGESTS.items():
+        outbox.put(app.store, "digest", now(), body=digest.body(kind, now() - days * DAY, now()))
+    page.locator("li.message", has_text="Rules, ").last.wait_for(timeout=WAIT)
+    message = page.locator("li.message", has_text="Digest of").last
+    message.wait_for(timeout=WAIT)
+    page.wait_for_timeout(1_000)
+    message.evaluate("message => message.scrollIntoView()")
+    take(page, "digest")
 
 
 def home(page: Page) -> None:

@@ -79,6 +79,16 @@ def test_every_fact_that_can_be_true_is_said(fact: str) -> None:
         ({"actor_new": False, "actor_age_days": 2.0}, "The actor's first event was 2 days before.", True),
         ({"actor_idle_days": 0.25}, "The actor's previous event was 6 h before.", False),
         ({"actor_idle_days": 40.0}, "The actor's previous event was 40 days before.", True),
+        (
+            {"actor_age_days": 60.0, "ip_age_days_for_actor": 0.1},
+            "The actor's first event from 192.0.2.1 was 2 h before.",
+            True,
+        ),
+        (
+            {"actor_age_days": 0.2, "ip_age_days_for_actor": 0.1},
+            "The actor's first event from 192.0.2.1 was 2 h before.",
+            False,
+        ),
         ({"ip_new": True}, "It is the first event ever from 192.0.2.1.", True),
         ({"object_by_other": True}, "The object was last created by another actor.", True),
         ({"object_by_other": False}, "The object was last created by the same actor.", False),
@@ -98,6 +108,9 @@ def test_the_usual_stands_beside_the_hour_and_what_is_unusual_comes_first() -> N
     words = said({"off_hours": True, "actor_new": False}, shown)
     assert "At this hour on the 29 days before: 3 events on 3 days." in words
     assert list(words.values()) == sorted(words.values(), reverse=True)
+    nights = [END + hour * HOUR - day * DAY for day in range(12) for hour in (0, -9 * (day == 0))]
+    odd = said({}, gather(quarters(nights), "eve@corp.example", UTC, END, (END - 9 * HOUR, END - 9 * HOUR)))
+    assert odd["At this hour on the 29 days before: nothing."]
     event = Event(times[0], 7, "DELETE", None, None, "svc\n-1", "SERVICE")
     assert headline(event, shown) == "DELETE of svc\n-1 (SERVICE) by nobody named, Mon 9 Nov 2026 03:00:00 UTC."
 

@@ -19,6 +19,7 @@ SHOWN_OPEN, SHOWN_REASONS, SHOWN_EXCEPTIONS = 10, 6, 5
 SHOWN_RULES, SHOWN_HINTS, SHOWN_SILENT = 20, 8, 12
 REPEAT = "Possible repeat: Slack did not say whether it took this message the first time."
 HIDDEN = {"shadow": "of shadow rules", "goes on as before": "that went on after a decision"}
+QUIET = {"history": "from before the first poll"}
 Line = Sequence[Piece]
 
 
@@ -72,7 +73,7 @@ def _alerts(found: Daily) -> Iterator[Line]:
 def _quiet(found: Daily) -> Iterator[Line]:
     """Yield what was not posted, and why."""
     if found.quiet:
-        yield [bold("Kept quiet: "), _counted(found.quiet, "alert")]
+        yield [bold("Kept quiet: "), _counted({QUIET.get(why, why): n for why, n in found.quiet.items()}, "alert")]
     if found.hidden:
         yield [bold("Hidden: "), _counted({HIDDEN.get(why, why): n for why, n in found.hidden.items()}, "finding")]
     for one in found.excepted[:SHOWN_EXCEPTIONS]:

@@ -57,7 +57,7 @@ def event_story(store: Store, event_id: int, facts: FactSettings) -> EventStory 
         return None
     event = found[0]
     near = alerts.findings(store, "first <= ? AND last >= ? AND state = 'open'", (event.time, event.time))
-    mine = (one for one in near if all(getattr(event, name, None) == value for name, value in one.group.items()))
+    mine = (one for one in near if event.id in one.evidence or (one.group and _is_in(event, one)))
     activity = activity_of(store, _entity(event), facts.zone, (event.time, event.time))
     return EventStory(event, tuple(mine), activity)
 
@@ -74,6 +74,10 @@ def activity_of(store: Store, entity: Entity, zone: tzinfo, episode: tuple[int, 
     )
     counted = ((since + quarter * QUARTER, events) for quarter, events in rows)
     return gather(counted, _NAMES.get(entity.kind, entity.name), zone, end, episode)
+
+
+def _is_in(event: Event, finding: Finding) -> bool:
+    return all(getattr(event, name, None) == value for name, value in finding.group.items())
 
 
 def _entity(event: Event) -> Entity:
