@@ -11,7 +11,7 @@ import pytest
 
 from bot.sandbox.slack_state import ALERTS, GENERAL, Fault
 from bot.slack.answers import BUILD, LOOK_UP
-from bot.slack.commands import NEXT
+from bot.slack.commands import NEXT, SHARE
 from bot.slack.doors import JOINED
 from bot.slack.listings import REVOKE
 from bot.slack.query_form import QUERY_FORM, VERBS
@@ -124,6 +124,8 @@ def test_the_answer_to_the_shortcuts_form_comes_as_a_direct_message_that_can_be_
     assert "20 of 30 events" in words(message["blocks"])
     bench.slack.requests.click(GRACE, "D0GRACE", message["ts"], NEXT)
     eventually(lambda: "21 to 30 of 30 events" in words(bench.slack.messages("D0GRACE")))
+    bench.slack.requests.click(GRACE, "D0GRACE", message["ts"], SHARE)
+    assert "nobody here to share it with" in said(bench, GRACE)
 
 
 def test_where_the_bot_is_no_member_the_forms_answer_comes_directly(bench: Lab) -> None:

@@ -6,7 +6,7 @@ import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, timedelta, tzinfo
+from datetime import tzinfo
 from typing import TypeVar
 
 from lark import Token
@@ -14,14 +14,13 @@ from lark import Token
 from bot.errors import QueryError
 from bot.fields import TEXT_FIELDS
 from bot.query.grammar import Node, normalise, read, settle
-from bot.query.terms import MistakeError, Setting, closest, end_of, quoted, start_of
+from bot.query.ranges import BEGIN, END, Frame, time_range
+from bot.query.terms import MistakeError, Setting, closest, end_of, start_of
 from bot.query.tree import Condition
-from bot.times import DAY, EPOCH, parse_duration, parse_time
+from bot.times import DAY
 
 MAX_LIMIT, DEFAULT_LIMIT = 10_000, 20
 VERBS = ("search", "top", "count", "timeline", "show", "alerts", "rules", "status", "exceptions", "export", "help")
-# the open ends of a range: so far from the calendar's own ends that every zone still fits
-BEGIN, END = parse_time("0001-01-03"), parse_time("9999-12-29")
 
 REPAIRS = 8  # mistakes corrected one after the other before a query's example becomes one of these
 FALLBACKS = ("actor:eve@example.com last:7d", "actor:eve@example.com")
@@ -31,12 +30,8 @@ STATES = ("open", "acknowledged", "resolved", "removed", "mine")  # with one of 
 _REVOKE = re.compile(r"\s*revoke(?!\S)\s*#?(?P<number>[^\s#]*)\s*", re.IGNORECASE)
 _NUMBER = re.compile(r"\d{1,18}", re.ASCII)
 _ID = re.compile(r"\s*(A?\d{1,18})\s*", re.IGNORECASE | re.ASCII)
-_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-_DURATION = re.compile(r"(\d{1,9})\s*[a-z]*", re.ASCII | re.IGNORECASE)
 _WHOLE = re.compile(r"\d{1,9}", re.ASCII)
 _BARE_DURATION = re.compile(r"\d{1,9}[a-z]", re.ASCII | re.IGNORECASE)
-_DAYS = {"today": 0, "yesterday": 1}
-_LAST_DAY = date(9999, 12, 30)
 
 T = TypeVar("T")
 
@@ -67,19 +62,9 @@ class Command:
     argument: str | None = None
 
 
-@dataclass(frozen=True)
-class _Frame:
-    """What the words of a query hang on."""
-
-    now: int
-    zone: tzinfo
-    max_limit: int
-    default_last: int | None
-
-
 def parse_command(text: str, now: int, zone: tzinfo, max_limit: int = 50) -> Command:
     """Return the verb and the query of a line; without a verb it is a search. Raises QueryError."""
-    return _corrected(text, functools.partial(_command, _Frame(now, zone, max_limit, DAY)))
+    return _corrected(text, functools.partial(_command, Frame(now, zone, max_limit, DAY)))
 
 
 def parse_query(text: str, now: int, zone: tzinfo, max_limit: int = MAX_LIMIT, default_last: int | None = DAY) -> Query:
@@ -87,7 +72,7 @@ def parse_query(text: str, now: int, zone: tzinfo, max_limit: int = MAX_LIMIT, d
 
     A range with `since:` or `until:` alone is open at its other end: END or BEGIN. Raises QueryError.
     """
-    return _corrected(text, functools.partial(_query, _Frame(now, zone, max_limit, default_last)))
+    return _corrected(text, functools.partial(_query, Frame(now, zone, max_limit, default_last)))
 
 
 def parse_condition(text: str) -> Condition:
@@ -125,7 +110,7 @@ def _is_readable(text: str, read_text: Callable[[str], object]) -> bool:
     return True
 
 
-def _command(frame: _Frame, text: str) -> Command:
+def _command(frame: Frame, text: str) -> Command:
     found = _VERB.match(normalise(text))
     verb = found[1].lower() if found else "search"
     rest = " " * found.end() + text[found.end() :] if found else text  # blanks keep the positions
@@ -168,7 +153,7 @@ def _id(rest: str) -> str:
     return found[1].upper()
 
 
-def _query(frame: _Frame, text: str) -> Query:
+def _query(frame: Frame, text: str) -> Query:
     return _assembled(frame, text, *_split(normalise(text)))
 
 
@@ -182,8 +167,8 @@ def _condition(text: str) -> Condition:
     return settle(branches)
 
 
-def _assembled(frame: _Frame, text: str, branches: Sequence[Sequence[Node]], settings: Mapping[str, Setting]) -> Query:
-    since, until = _range(frame, settings)
+def _assembled(frame: Frame, text: str, branches: Sequence[Sequence[Node]], settings: Mapping[str, Setting]) -> Query:
+    since, until = time_range(frame, settings)
     limit = DEFAULT_LIMIT
     if setting := settings.get("limit"):
         limit = _limit(setting, frame.max_limit)
@@ -250,78 +235,3 @@ def _limit(setting: Setting, most: int) -> int:
             f"`limit:` is a number from 1 to {most:,}.", str(most if number else min(most, DEFAULT_LIMIT))
         )
     return number
-
-
-def _range(frame: _Frame, settings: Mapping[str, Setting]) -> tuple[int, int]:
-    """Return the first and the last microsecond that are asked for."""
-    _refuse_conflicts(settings)
-    if on := settings.get("on"):
-        return _day(_date(on, frame), frame.zone)
-    begins, ends = settings.get("last") or settings.get("since"), settings.get("until")
-    if begins is None and ends is None:
-        return (BEGIN, END) if frame.default_last is None else (frame.now - frame.default_last, frame.now)
-    since = BEGIN if begins is None else _moment(begins, frame)
-    until = frame.now if begins and begins.name == "last" else END
-    if ends:
-        until = _moment(ends, frame)
-        if begins and since > until:
-            raise _order_mistake(begins, ends)
-    return max(BEGIN, since), min(END, until)
-
-
-def _refuse_conflicts(settings: Mapping[str, Setting]) -> None:
-    for name, others in (("on", ("last", "since", "until")), ("last", ("since",))):
-        for other in others:
-            if name in settings and other in settings:
-                later = max(settings[name], settings[other], key=lambda setting: setting.start)
-                raise MistakeError(f"`{name}:` and `{other}:` contradict each other.", later.start, later.cut)
-
-
-def _order_mistake(begins: Setting, ends: Setting) -> MistakeError:
-    """Return that a range ends before it begins; the correction swaps the two where that helps."""
-    message = f"`until:{ends.value}` is before `{begins.name}:{begins.value}`."
-    if begins.name == "last":
-        return MistakeError(message, ends.start, ends.cut)
-    swapped = ((begins.at, begins.end, quoted(ends.value)), (ends.at, ends.end, quoted(begins.value)))
-    return MistakeError(message, ends.start, *swapped)
-
-
-def _moment(setting: Setting, frame: _Frame) -> int:
-    """Return the time that a setting names. A date is a day: it begins at midnight and ends just before the next."""
-    value = setting.value.strip().lower()
-    if number := _DURATION.fullmatch(value):
-        try:
-            return frame.now - parse_duration(value)
-        except ValueError:
-            raise setting.mistake(f"`{setting.value}` has no unit of time: s, m, h, d or w.", f"{number[1]}d") from None
-    if setting.name == "last":
-        raise setting.mistake(f"`{setting.value}` is not a length of time, like 90s, 10m, 24h, 7d or 2w.", "7d")
-    if _DATE.fullmatch(value):
-        return _day(_date(setting, frame), frame.zone)[setting.name == "until"]
-    try:
-        return parse_time(setting.value, frame.zone)
-    except ValueError:
-        new = _today(frame).isoformat()
-        text = f"`{setting.value}` is not a time: write an ISO time, a date like {new}, or 7d for a week ago."
-        raise setting.mistake(text, new) from None
-
-
-def _date(setting: Setting, frame: _Frame) -> date:
-    value = setting.value.strip().lower()
-    if value in _DAYS:
-        return _today(frame) - timedelta(days=_DAYS[value])
-    try:
-        return date.fromisoformat(value if _DATE.fullmatch(value) else "")
-    except ValueError:
-        new = _today(frame).isoformat()
-        raise setting.mistake(f"`{setting.value}` is not a day: today, yesterday or a date like {new}.", new) from None
-
-
-def _today(frame: _Frame) -> date:
-    return (EPOCH + timedelta(microseconds=frame.now)).astimezone(frame.zone).date()
-
-
-def _day(day: date, zone: tzinfo) -> tuple[int, int]:
-    """Return the first and the last microsecond of a day, which may have 23 or 25 hours."""
-    following = min(day, _LAST_DAY) + timedelta(days=1)
-    return parse_time(day.isoformat(), zone), parse_time(following.isoformat(), zone) - 1

@@ -110,15 +110,16 @@ def help_answer() -> Message:
 
 
 def error_answer(error: QueryError) -> Message:
-    """Return the query with a mark under the place, and a corrected example."""
+    """Return what is wrong, with the place in the query marked where one is, and a corrected example."""
     said = clean_lines(str(error), 600)
-    body = [blocks.paragraph(bold("I cannot read that query. "), *blocks.quoted(said))]
+    what = "I cannot read that query" if error.query else "I gave up on that query"
+    body = [blocks.paragraph(bold(f"{what}. "), *blocks.quoted(said))]
     if error.query:
         body.append(blocks.preformatted(_marked(error.query, error.position)))
     if error.example:
         body.append(blocks.paragraph("Try: ", code(clean(f"/audit {error.example}", 300))))
     plain = lines_of(said, [(f"Try: /audit {clean(error.example, 300)}",)] if error.example else [])
-    return blocks.message(f"I cannot read that query: {cut(said, 200)}", body, plain=plain)
+    return blocks.message(f"{what}: {cut(said, 200)}", body, plain=plain)
 
 
 def sorry_answer(text: str) -> Message:

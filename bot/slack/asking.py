@@ -21,6 +21,7 @@ from bot.slack.text import typed
 Body = dict[str, Any]
 Work = Callable[[Body, Person | None], None]
 NOTHING_NAMED = "I see no e-mail address, IP address or name in quotes in that message. /audit help says how to ask."
+NOBODY_HERE = "There is nobody here to share it with: ask in the channel that should see it."
 SHARED_ALREADY = "You shared that a moment ago."
 
 
@@ -62,6 +63,8 @@ class Asking:
     def _share(self, body: Body, _: Person | None) -> None:
         who, value = pressed(body)
         url = str(body["response_url"])
+        if str((body.get("channel") or {}).get("id")).startswith("D"):
+            return answer_by_url(url, sorry_answer(NOBODY_HERE))
         if self._shared.again(f"{who} {value}"):
             return answer_by_url(url, sorry_answer(SHARED_ALREADY))
         shown = self._commands.share(who, value)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any
 
-from bot.fields import FACTS, TEXT_FIELDS, FactSettings
+from bot.fields import FACTS, FIELDS, TEXT_FIELDS, FactSettings
 from bot.model import Level
 from bot.query.tree import And, Compare, Condition, Flag, Match, Not, Or, Pattern, Within, Word
 from bot.store import pieces
@@ -137,6 +137,9 @@ def _matched(field: str, patterns: Sequence[Pattern], frame: _Frame) -> Sql:
     encoded = _encode(patterns)
     if field == "rule":
         return _found("(audit_match(?, f.rule) OR audit_match(?, f.title))", [encoded, encoded], frame)
+    if values := FIELDS[field].values:  # a comparison, not a call for each event
+        fitting = [value for value in values if any(pattern.matches(value) for pattern in patterns)]
+        return f"{fact_sql(field, frame.facts)} IN ({', '.join('?' * len(fitting))})", fitting
     return f"audit_match(?, {fact_sql(field, frame.facts)})", [encoded]
 
 

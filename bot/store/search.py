@@ -178,7 +178,7 @@ def _asked(
         if isinstance(error, DatabaseError) and not is_over():
             raise unusable(store.path, error) from error
         text = f"This takes more than {seconds:.0f} s. Narrow the range of time, or name an actor, address or object."
-        raise QueryError(text, query.text, 0, "last:1h") from error
+        raise QueryError(text, example="last:1h") from error  # without a query: no place in it is wrong
     finally:
         connection.set_progress_handler(None, 0)
 
