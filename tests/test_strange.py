@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
+from bot.detect.features import GROUPS
 from bot.detect.forest_config import ForestConfig
 from bot.detect.strange import ForestWatch
 from bot.fields import FactSettings
 from bot.model import FOREST, Record
 from bot.pipeline import Pipeline, Report
-from bot.store import alerts
+from bot.store import alerts, exceptions, reasons
+from bot.store.coverage import Coverage
 from bot.store.schema import Store
 from bot.times import DAY, HOUR, MINUTE, SECOND
 from tests.conftest import START, record
@@ -100,3 +103,23 @@ def test_with_little_history_the_forest_says_that_it_learns(store: Store) -> Non
     pipeline = Pipeline(store, facts, Book, lambda: START + DAY, ForestWatch(store, facts))
     pipeline.take([record()], Report(), history=False)
     assert "learning until 2026-" in str(store.meta("forest"))
+
+
+def test_what_is_expected_of_somebody_is_one_reason(pipeline: Pipeline, store: Store) -> None:
+    """An exception made from a forest alert hides what is strange in the same way, and nothing else."""
+    pipeline.take(attack(40), Report(), history=False)
+    [one] = alerts.findings(store, "rule = ?", (FOREST,))
+    assert one.alert_id is not None
+    groups = store.value("SELECT groups FROM reasons WHERE finding = ?", (one.id,)).split()
+    assert len(groups) == 3
+    expected = exceptions.add(
+        store, "actor:p3@corp.example", reason="a clean-up", author="U1", now=NOW, expires=NOW + DAY, rule=FOREST,
+        alert=one.alert_id,
+    )  # fmt: skip
+    covered = Coverage(store, [expected], FactSettings()).covering
+    assert covered(one) == expected
+    again = alerts.insert_finding(store, replace(one, id=0, alert_id=None), NOW)
+    another = next(group for group in GROUPS if group not in groups)
+    for strongest, hidden in ((groups[2], True), (another, False)):
+        reasons.note(store, again.id, [strongest, *groups[:2]])
+        assert (covered(again) is not None) == hidden

@@ -12,7 +12,7 @@ from bot.detect.watcher import Strange, Watcher
 from bot.detect.windows import EntityKind, Seen, WindowKey
 from bot.fields import FactSettings
 from bot.model import FOREST, Finding
-from bot.store import alerts, judgements, spoken
+from bot.store import alerts, judgements, reasons, spoken
 from bot.store.events import Added
 from bot.store.schema import Store
 from bot.store.views import FACT_SQL
@@ -113,12 +113,15 @@ class ForestWatch:
             (FOREST, alerts.group_key(fresh.group.items()), one.hour + HOUR, one.hour),
         )
         if not stored:
-            return [alerts.insert_finding(self.store, fresh, now)]
+            new = alerts.insert_finding(self.store, fresh, now)
+            reasons.note(self.store, new.id, one.groups)
+            return [new]
         before = stored[-1]
         after = replace(fresh, id=before.id, alert_id=before.alert_id, hidden=before.hidden)
         if after == before:
             return []
         alerts.update_finding(self.store, after, now)
+        reasons.note(self.store, after.id, one.groups)
         return [after]
 
     def _evidence(self, one: Strange) -> tuple[int, ...]:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from bot.errors import QueryError
 from bot.fields import FactSettings
-from bot.model import ABOUT_THE_LOG, Finding
+from bot.model import ABOUT_THE_LOG, FOREST, Finding
 from bot.query import parse_condition
-from bot.store import alerts
+from bot.store import alerts, reasons
 from bot.store.conditions import Sql, group_sql, prepare, sql_condition
 from bot.store.exceptions import TimedException
 from bot.store.schema import Store
@@ -51,9 +51,15 @@ class Coverage:
         if finding.rule_id in ABOUT_THE_LOG:
             return None
         for one, condition in self._conditions:
-            if _may_cover(one, finding) and self._covers(condition, finding):
+            if _may_cover(one, finding) and self._same_reason(one, finding) and self._covers(condition, finding):
                 return one
         return None
+
+    def _same_reason(self, one: TimedException, finding: Finding) -> bool:
+        """Tell whether a strange hour is strange in the way that was expected; one that no alert led to covers all."""
+        if one.alert is None or one.rule != FOREST:
+            return True
+        return reasons.same_as_told(self._store, finding.id, one.alert)
 
     def _covers(self, condition: Sql, finding: Finding) -> bool:
         """Tell whether all events satisfy a condition that stand in the finding's span and have its group's values.

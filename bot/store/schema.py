@@ -180,6 +180,8 @@ TO_2: tuple[str, ...] = (
     # three-letter pieces of the casefolded names of objects (`store/pieces.py`)
     "CREATE VIRTUAL TABLE object_pieces USING fts5 (name, content = '', columnsize = 0, detail = none,"
     " tokenize = 'trigram case_sensitive 1')",
+    # the groups of features behind a finding of the forest, the strongest first
+    "CREATE TABLE reasons (finding INTEGER PRIMARY KEY REFERENCES findings, groups TEXT NOT NULL)",
 )
 
 # number n leads from schema n to n + 1; released ones never change
