@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import copy
 import itertools
-import pickle
 import random
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -158,13 +158,23 @@ def test_memory_grows_with_actors_and_not_with_time() -> None:
     assert sizes[0] == sizes[1] == (6, 1, True)
 
 
-def figures(watcher: Watcher) -> object:
+def plain(thing: Any) -> Any:
+    """Return something as lists, sets in order, dictionaries as the order of their keys is."""
+    if isinstance(thing, np.ndarray):
+        return thing.tolist()
+    if isinstance(thing, dict):
+        return [(key, plain(value)) for key, value in thing.items()]
+    if isinstance(thing, set):
+        return sorted(thing)
+    return plain(vars(thing)) if hasattr(thing, "__dict__") else thing
+
+
+def figures(watcher: Watcher) -> list[Any]:
     """Return all that a watcher's scores hang on."""
     windows, fitted = watcher.windows, watcher.fitted
-    profiles = {owner: vars(profile) | {"meter": vars(profile.meter)} for owner, profile in windows.profiles.items()}
-    state = pickle.dumps((profiles, sorted(windows.recent), sorted(windows.alerted), sorted(watcher.told)))
-    rows = {key: row.tolist() for key, row in watcher.history.items()}
-    return state, rows, (fitted.alarm, fitted.high) if isinstance(fitted, Fitted) else fitted
+    state = (windows.profiles, windows.classes, windows.places, windows.touched, windows.alerted, watcher.told)
+    limits = [fitted.alarm, fitted.high] if isinstance(fitted, Fitted) else [fitted.reason]
+    return [*map(plain, state), sorted(windows.recent), plain(watcher.history), limits]
 
 
 @settings(max_examples=4, deadline=None)

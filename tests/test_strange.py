@@ -15,9 +15,11 @@ from bot.model import FOREST, Record
 from bot.pipeline import Pipeline, Report
 from bot.store import alerts, exceptions, reasons
 from bot.store.coverage import Coverage
+from bot.store.events import Added
 from bot.store.schema import Store
 from bot.times import DAY, HOUR, MINUTE, SECOND
 from tests.conftest import START, record
+from tests.test_forest_watcher import figures
 from tests.test_pipeline import Book
 
 WEEKS = 6
@@ -123,3 +125,17 @@ def test_what_is_expected_of_somebody_is_one_reason(pipeline: Pipeline, store: S
     for strongest, hidden in ((groups[2], True), (another, False)):
         reasons.note(store, again.id, [strongest, *groups[:2]])
         assert (covered(again) is not None) == hidden
+
+
+def test_a_restart_ends_with_the_same_figures(pipeline: Pipeline, store: Store) -> None:
+    """Imported events are read in order of time, live ones as they came, late ones too."""
+    late = record(NOW - 26 * HOUR, "UPDATE", "p4@corp.example", "192.0.2.4", "svc-4-1")
+    for batch in (attack(30), [late], attack(5, first=30)):
+        pipeline.take(batch, Report(), history=False)
+    grown = pipeline.forest
+    assert grown is not None
+    restarted = ForestWatch(store, FactSettings(), ForestConfig())
+    restarted.run_once(Added(0, after=store.value("SELECT max(id) FROM events"), since=0, until=0, late=False), NOW)
+    assert grown._watcher is not None
+    assert restarted._watcher is not None
+    assert figures(restarted._watcher) == figures(grown._watcher)
