@@ -35,6 +35,7 @@ from tests.conftest import raw
 KEY, SECRET = "a-portal-key", "a-signing-secret"
 REPEAT = "ossible repeat"  # in a message that says that it may be there twice
 FAULTS = (Fault(status=500), Fault(status=429, retry_after=1), Fault(drop=True), Fault(word="internal_error"))
+METHODS = ("chat.postMessage", "chat.update")
 NURSERY = """
 import os, resource, signal, sys
 from bot.daemon import serve
@@ -165,7 +166,14 @@ class World:
 
     def upset_slack(self) -> None:
         """Let some of Slack's next calls go wrong: refused, lost before, or lost after they were taken."""
-        self.slack.fail(self.dice.choice(("chat.postMessage", "chat.update")), self.dice.choice(FAULTS))
+        self.slack.fail(self.dice.choice(METHODS), self.dice.choice(FAULTS))
+
+    def calm_slack(self) -> None:
+        """Take back what was still to go wrong."""
+        self.slack.down = False
+        for method in METHODS:
+            while self.slack.fault(method):
+                pass
 
     # -- the truth ---------------------------------------------------------------------------------------------------
     def truth(self) -> Counter[str]:

@@ -33,6 +33,7 @@ def main() -> int:
         kills = soak(here, given.minutes * 60)
         here.stop.set()
         happening.join()
+        here.calm_slack()
         here.settle(600)
         here.end(signal.SIGTERM)
         found = here.verdict()
@@ -60,7 +61,6 @@ def soak(here: World, seconds: float) -> int:
         if not here.lives_on():
             here.live(MEMORY)
         time.sleep(1)
-    here.slack.down = False
     return kills
 
 

@@ -59,6 +59,7 @@ class Portal:
     after: int = 0  # requests until the trouble begins
     poison: int | None = None  # a second about which it cannot answer
     requests: int = 0
+    ghost: bool = False
 
     def server_now(self) -> int:
         return self.now
@@ -85,8 +86,9 @@ class Portal:
             one for one in self.visible() if window.since - SECOND <= one.time <= window.until
         ]
         self.dice.shuffle(rows)
-        if self.trouble == "twin" and rows and self.dice.random() < 0.4:
-            rows.append(rows[0])  # a row that slid to the next page is shown twice, and looks like a twin
+        self.ghost = not self.ghost and self.trouble == "twin" and bool(rows) and self.dice.random() < 0.6
+        if self.ghost:  # a row that slid to the next page is shown twice and looks like a twin; never in two reads
+            rows.append(rows[0])
         if self.trouble == "short" and rows and self.dice.random() < 0.5:
             return rows[1:], len(rows)
         return rows[number * PAGE_SIZE : (number + 1) * PAGE_SIZE], len(rows)
