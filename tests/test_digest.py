@@ -22,9 +22,9 @@ from bot.alert.pictures import Illustrator
 from bot.alert.routing import parse_routing
 from bot.alert.routing_keys import DigestTimes
 from bot.errors import RuleError
-from bot.model import Alert, Entity, Finding, Level, Rule
+from bot.model import Alert, Entity, Finding, Judgement, Level, Rule, Verdict
 from bot.sandbox.slack_state import ALERTS
-from bot.store import alerts, exceptions, gaps, journal
+from bot.store import alerts, exceptions, gaps, journal, judgements
 from bot.store import digest as gathered
 from bot.store.schema import Store
 from bot.times import DAY, HOUR, MINUTE, WEEK, parse_time
@@ -135,6 +135,7 @@ def test_the_figures_are_naive_counts(store: Store) -> None:
     hides = ("", "history", "shadow", "goes on as before", "exception 1")
     exceptions.add(store, "actor:a*", reason="a", author="U1", now=MONDAY - 5 * DAY, expires=MONDAY + DAY)
     made, found = [], []
+    last: dict[int, str] = {}
     for number in range(120):
         opened = rng.choice([since - 1, since, until - 1, until, rng.randrange(since - DAY, until + DAY)])
         one = Alert(
@@ -145,8 +146,10 @@ def test_the_figures_are_naive_counts(store: Store) -> None:
         finding = Finding(0, RULE, "t", Level.low, {"actor": "a"}, opened, opened, 1, hidden=rng.choice(hides))
         found.append((alerts.insert_finding(store, finding, opened), opened))
         if one.posted and rng.random() < 0.5:
-            for verdict in rng.choices(("right", "wrong"), k=2):
-                journal.write(store, until, "U1", verdict, {"alert": made[-1].id})
+            verdicts: tuple[Verdict, ...] = ("right", "wrong", "expected")
+            for verdict in rng.choices(verdicts, k=2):
+                judgements.judge(store, made[-1].id, Judgement(verdict, "", "U1", until))
+                last[made[-1].id] = verdict
     shown = gathered.daily(store, since, until, MONDAY)
     mine = [one for one in made if since <= one.opened < until]
     assert {one.id for one in shown.posted} == {one.id for one in mine if one.posted}
@@ -160,8 +163,6 @@ def test_the_figures_are_naive_counts(store: Store) -> None:
     assert [(one.id, one.findings) for one in shown.excepted] == [(1, hidden["exception 1"])]
     assert shown.head is not None
     assert journal.verify(store, shown.head.hash)[1] == ""
-    last = {json.loads(entry["detail"] if isinstance(entry["detail"], str) else json.dumps(entry["detail"]))["alert"]:
-            entry["what"] for entry in journal.entries(store) if entry["what"] in ("right", "wrong")}  # fmt: skip
     assert shown.verdicts == Counter(last[one.id] for one in mine if one.id in last)
 
 
@@ -230,7 +231,7 @@ def test_a_weekly_report_has_figures_advice_and_its_picture(bench: Lab) -> None:
     alerts.remember_rules(bench.store, [*alerts.rule_texts(bench.store).values(), idle])
     bench.deliver()
     for number in (1, 2, 3):
-        journal.write(bench.store, NOW, "U0GRACE", "wrong", {"alert": number})
+        judgements.judge(bench.store, number, Judgement("wrong", "", "U0GRACE", NOW))
     message = send(bench, "weekly", MONDAY, MONDAY + WEEK)
     said = " ".join(words(message).split())
     assert message["text"] == "Rules, Mon 23 Nov to Sun 29 Nov: 5 alerts, 1 noisy rule."

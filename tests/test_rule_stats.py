@@ -5,15 +5,15 @@ from __future__ import annotations
 import itertools
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from typer.testing import CliRunner
 
 from bot.detect.sigma import load_rules
 from bot.fields import FactSettings
-from bot.model import Alert, Entity, Finding, FindingState, Level
-from bot.store import journal
+from bot.model import Alert, Entity, Finding, FindingState, Judgement, Level, Verdict
+from bot.store import journal, judgements
 from bot.store.alerts import insert_alert, insert_finding
 from bot.store.rule_stats import RuleStats, stats
 from bot.store.schema import Store
@@ -42,7 +42,10 @@ def alerted(store: Store, rule_id: str = BULK, days: float = 1, decision: str = 
 
 
 def judge(store: Store, what: str, alert: int) -> None:
-    journal.write(store, NOW, "U0123", what, {"alert": alert})
+    if what in ("right", "wrong", "expected"):
+        judgements.judge(store, alert, Judgement(cast(Verdict, what), "", "U0123", NOW))
+    else:
+        journal.write(store, NOW, "U0123", what, {"alert": alert})
 
 
 def bulk(store: Store) -> RuleStats:
@@ -85,6 +88,7 @@ def test_the_last_judgement_of_an_alert_counts_for_all_its_rules(store: Store) -
 def test_without_a_judgement_there_is_no_precision(store: Store) -> None:
     """A resolved alert is not a right one."""
     judge(store, "resolved", alerted(store))
+    judge(store, "expected", alerted(store))
     assert (bulk(store).right, bulk(store).wrong, bulk(store).precision) == (0, 0, None)
 
 

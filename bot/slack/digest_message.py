@@ -66,7 +66,7 @@ def _alerts(found: Daily) -> Iterator[Line]:
         became = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
         yield [bold(f"{states.total()} {level_word(level)}: "), became]
     if found.verdicts:
-        words = ", ".join(f"{found.verdicts.get(verdict, 0)} {verdict}" for verdict in ("right", "wrong"))
+        words = ", ".join(f"{found.verdicts.get(verdict, 0)} {verdict}" for verdict in ("right", "wrong", "expected"))
         yield [bold("Judged: "), words]
 
 

@@ -17,7 +17,7 @@ from bot.store.schema import Store
 from bot.times import DAY, HOUR
 
 Kind = Literal["daily", "weekly"]
-Verdicts = Mapping[str, int]  # how many alerts were judged right, wrong
+Verdicts = Mapping[str, int]  # how many alerts were judged right, wrong, expected
 TREND = 28 * DAY  # what the picture of a weekly report shows
 FOREST_RULE = Rule(FOREST, "Unusual hours (forest)", Level.medium)
 _POINTS = re.compile(r"quiet, -?\d+ of (\d+) points")
@@ -181,11 +181,9 @@ def _excepted(store: Store, hidden: Mapping[str, int], now: int) -> tuple[TimedE
 
 
 def _verdicts(store: Store, since: int, until: int) -> Verdicts:
-    """Return how many alerts of that time people judged right and wrong, the newest judgement of each counting."""
+    """Return how many alerts of that time people judged right, wrong and expected."""
     rows = store.rows(
-        "SELECT what, count(*) FROM (SELECT detail ->> 'alert' AS alert, what, max(id) FROM journal"
-        f" WHERE what IN ('right', 'wrong') GROUP BY 1) WHERE alert IN (SELECT id FROM alerts WHERE {_IN_SPAN})"
-        " GROUP BY 1",
+        f"SELECT verdict, count(*) FROM judgements WHERE alert IN (SELECT id FROM alerts WHERE {_IN_SPAN}) GROUP BY 1",
         (since, until),
     )
     return dict(rows)

@@ -24,12 +24,9 @@ _ALERTS = (
     " WHERE f.state IN ('open', 'removed') AND f.hidden IN ('', 'history') AND f.last >= :month AND f.last <= :now"
     " AND a.decision LIKE 'posted%' GROUP BY f.rule"
 )
-# The newest judgement of an alert counts: SQLite takes the bare column `what` from the row of max(id).
 _JUDGED = (
-    "WITH judged AS (SELECT detail ->> 'alert' AS alert, what, max(id) FROM journal"
-    " WHERE what IN ('right', 'wrong') GROUP BY 1)"
-    " SELECT rule, sum(what = 'right'), sum(what = 'wrong') FROM (SELECT DISTINCT f.rule, j.alert, j.what"
-    " FROM judged j JOIN findings f ON f.alert = j.alert"
+    "SELECT rule, sum(verdict = 'right'), sum(verdict = 'wrong') FROM (SELECT DISTINCT f.rule, j.alert, j.verdict"
+    " FROM judgements j JOIN findings f ON f.alert = j.alert"
     " WHERE f.state IN ('open', 'removed') AND f.hidden IN ('', 'history')) GROUP BY rule"
 )
 
