@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from bot.sandbox.console import seen_by
 from bot.sandbox.errors import SlackError
 from bot.sandbox.slack_requests import TROUBLE
 from bot.sandbox.slack_views import REQUIRED, TRIGGER_AGE, Views
@@ -178,3 +180,15 @@ def test_a_home_view_is_published_anew_in_the_same_place() -> None:
     first, second = held.publish(GRACE, home)["view"]["id"], held.publish(GRACE, home)["view"]["id"]
     assert first == second
     assert held.top(GRACE) is None
+
+
+def test_a_direct_message_is_seen_by_its_person_alone(bot: Bot) -> None:
+    """Neither the message nor the channel shows to anybody else, and nobody else presses its buttons."""
+    channel = bot.slack.direct("U0DANIEL")
+    row = {"type": "actions", "elements": [{"type": "button", "action_id": "go", "text": plain("Go")}]}
+    ts = bot.slack.post(channel, {"text": "psst", "blocks": [row]})["ts"]
+    assert channel.id in seen_by(bot.slack, "U0DANIEL")["messages"]
+    assert channel.id not in json.dumps(seen_by(bot.slack, GRACE))
+    with pytest.raises(SlackError, match="channel_not_found"):
+        bot.slack.requests.click(GRACE, channel.id, ts, "go")
+    assert bot.slack.requests.click("U0DANIEL", channel.id, ts, "go").status == 200

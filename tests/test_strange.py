@@ -10,10 +10,11 @@ import pytest
 from bot.detect.features import GROUPS
 from bot.detect.forest_config import ForestConfig
 from bot.detect.strange import ForestWatch
+from bot.detect.windows import WindowKey
 from bot.fields import FactSettings
-from bot.model import FOREST, Record
+from bot.model import FOREST, Judgement, Record
 from bot.pipeline import Pipeline, Report
-from bot.store import alerts, exceptions, reasons
+from bot.store import alerts, exceptions, judgements, reasons
 from bot.store.coverage import Coverage
 from bot.store.events import Added
 from bot.store.schema import Store
@@ -82,6 +83,28 @@ def test_the_same_hour_grows_and_is_not_found_twice(pipeline: Pipeline, store: S
     pipeline.take(attack(20, first=20), Report(), history=False)
     [one] = alerts.findings(store, "rule = ?", (FOREST,))
     assert one.count == 40
+
+
+def test_an_hour_that_people_said_was_right_teaches_nothing(pipeline: Pipeline, store: Store) -> None:
+    """From the next pass on, and when the watcher is built anew; a false alarm still does."""
+    pipeline.take(attack(20), Report(), history=False)
+    hour = WindowKey("actor", "p3@corp.example", (NOW - 20 * MINUTE) // HOUR * HOUR)
+    assert pipeline.forest is not None
+    judgements.judge(store, 1, Judgement("wrong", "", "U1", NOW))
+    pipeline.take(attack(1, first=20), Report(), history=False)
+    assert hour not in excluded(pipeline)
+    judgements.judge(store, 1, Judgement("right", "a stolen key", "U1", NOW + 1))
+    pipeline.take(attack(1, first=21), Report(), history=False)
+    assert hour in excluded(pipeline)
+    pipeline.forest.reset()
+    pipeline.take(attack(1, first=22), Report(), history=False)
+    assert hour in excluded(pipeline)
+
+
+def excluded(pipeline: Pipeline) -> set[WindowKey]:
+    assert pipeline.forest is not None
+    assert pipeline.forest._watcher is not None
+    return pipeline.forest._watcher.windows.excluded
 
 
 def test_a_forest_that_raises_stops_neither_events_nor_rules(

@@ -55,7 +55,7 @@ class Console:
         with slack.lock:
             if request.query_params.get("after") == str(slack.revision):
                 return Response(status_code=204)
-            return JSONResponse(_seen_by(slack, user))
+            return JSONResponse(seen_by(slack, user))
 
     async def command(self, request: Request) -> Response:
         """Let the viewer of the page type a slash command, or plain words."""
@@ -120,7 +120,8 @@ class Console:
         return JSONResponse({"ok": True})
 
 
-def _seen_by(slack: ConsoleSlack, user: str) -> Json:
+def seen_by(slack: ConsoleSlack, user: str) -> Json:
+    """Return all that a user sees."""
     channels = [channel for channel in slack.channels.values() if channel.seen_by(user)]
     modal, home = slack.views.top(user), slack.views.home(user)
     return {

@@ -65,7 +65,12 @@ def get(store: Store, number: int) -> Inquiry | None:
 def delivered(store: Store, one: Inquiry, person: str, channel: str, ts: str, now: int) -> None:
     """Record who got the question, where it stands, and until when an answer is waited for."""
     _set(store, one, now, state="asked", person=person, channel=channel, ts=ts, asked=now, due=now + PATIENCE)
-    _say(store, one, now, "The person behind the actor was asked: was this you? An answer is waited for for 2 h.")
+    _say(
+        store,
+        one,
+        now,
+        "The person behind the actor was asked: was this you? Without an answer in 2 h it is said here.",
+    )
 
 
 def unreachable(store: Store, one: Inquiry, why: str, now: int) -> None:
