@@ -20,7 +20,8 @@ from bot.rule_changes import record
 from bot.rulebook import Rulebook
 from bot.settings import Settings
 from bot.store import outbox
-from bot.store.schema import Store, ingest_lock
+from bot.store.locks import ingest_lock
+from bot.store.schema import Store
 from bot.times import DAY, SECOND
 
 

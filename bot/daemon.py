@@ -18,7 +18,7 @@ from bot.service import Service
 from bot.serving import Serving
 from bot.settings import Settings, survey
 from bot.slack.bolt import SlackApp
-from bot.store.schema import standing_by
+from bot.store.locks import standing_by
 from bot.web import web_app
 
 log = logging.getLogger(__name__)

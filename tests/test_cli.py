@@ -16,7 +16,7 @@ import pytest
 from bot.app import opened
 from bot.sandbox import cortex
 from bot.serving import serve
-from bot.store.schema import ingest_lock
+from bot.store.locks import ingest_lock
 from bot.times import DAY, HOUR, MINUTE, SECOND, iso
 from tests.conftest import START, raw
 

@@ -20,7 +20,8 @@ from bot.sandbox.slack_state import ALERTS, APP_TOKEN, GROUP, OPS, TOKEN
 from bot.serving import serve
 from bot.settings import Settings, load, survey
 from bot.store import journal, outbox
-from bot.store.schema import Store, ingest_lock
+from bot.store.locks import ingest_lock
+from bot.store.schema import Store
 from bot.times import HOUR, MINUTE
 from tests.conftest import START, add, record
 from tests.test_cli import audit_bot

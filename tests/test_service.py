@@ -25,7 +25,7 @@ from bot.sandbox.slack_state import ALERTS, GROUP, TOKEN
 from bot.schedule import Job, Schedule
 from bot.serving import serve
 from bot.settings import load
-from bot.store.schema import holder, standby
+from bot.store.locks import holder, standby
 from bot.times import DAY, MINUTE
 from tests.conftest import raw
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from bot.doctor.lines import Line, bad, ok, warn
 from bot.errors import StoreError
 from bot.store import alarms, gaps, journal, repair
-from bot.store.schema import SCHEMA, Store, holder, version_of
+from bot.store.locks import holder
+from bot.store.schema import SCHEMA, Store, version_of
 from bot.times import iso
 
 WHOLE_CHECK = 1 << 30  # bytes; a larger file is checked less thoroughly

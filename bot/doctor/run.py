@@ -13,7 +13,8 @@ from bot.show import lines as print_lines
 from bot.show import plain, say
 from bot.slack.checkup import Checkup
 from bot.store import repair
-from bot.store.schema import Store, ingest_lock
+from bot.store.locks import ingest_lock
+from bot.store.schema import Store
 
 
 def doctor(settings: Settings, errors: list[str], format_: str, *, mend: bool) -> int:

@@ -36,7 +36,8 @@ from bot.query import BEGIN, END, Query, parse_command, parse_query
 from bot.settings import Settings
 from bot.show import lines, plain, say, table
 from bot.store import alerts, exceptions, gaps
-from bot.store.schema import Store, holder, standby
+from bot.store.locks import holder, standby
+from bot.store.schema import Store
 from bot.store.search import Page
 from bot.store.status import Status, status
 from bot.terminal.exceptions_commands import exception_row, user
