@@ -134,11 +134,14 @@ def test_whoever_was_asked_may_do_nothing_else(bench: Lab) -> None:
     assert bench.store.value("SELECT state FROM alerts") == "open"
 
 
-def test_where_slack_knows_nobody_the_thread_says_so(bench: Lab) -> None:
-    _, ts = bench.posted_alert(actor="ghost@corp.example")
+@pytest.mark.parametrize("actor", ["ghost@corp.example", "elsa@elsewhere.example"])
+def test_where_slack_knows_nobody_the_thread_says_so(bench: Lab, actor: str) -> None:
+    """A member of another workspace is nobody here: nothing of the log goes out of the house."""
+    _, ts = bench.posted_alert(actor=actor)
     bench.press(GRACE, ts, ASK)
     assert "Nobody could be asked whether it was them: Slack says users_not_found." in thread(bench, ts)
-    assert "Slack knows nobody to ask behind ghost@corp.example" in shown(bench)
+    assert f"Slack knows nobody to ask behind {actor}" in shown(bench)
+    assert "D0ELSA" not in bench.slack.channels
 
 
 def test_a_question_outlives_slacks_absence_and_a_restart(bench: Lab) -> None:

@@ -202,7 +202,7 @@ class SlackSender:
     def _reach(self, email: str) -> tuple[str, str]:
         """Return the user with an e-mail address and the channel of direct messages with them. Raises DeliveryError."""
         person = self._directory.by_email(email)
-        if person is None:
+        if person is None or person.team != self._directory.team():  # an outsider's answer would not be taken
             raise DeliveryError(UNKNOWN, permanent=True)
         opened = cast(dict[str, Any], self._reads("conversations_open", users=person.id)["channel"])
         return person.id, str(opened["id"])
