@@ -11,6 +11,7 @@ The folders are the flow, and imports go down only (import-linter holds it)::
     detect/    facts, rules and forest over columns of events: findings
     alert/     findings to alerts: join, level, route, and the outbox that posts them
     slack/     blocks, commands, buttons
+    charts/    pictures of what is known, each with its words; the only home of matplotlib
     pipeline   one pass of all that, in one transaction; what `schedule`, `cli` and `replay` call
     sandbox/   stand-ins for the portal and for Slack, so that everything runs offline
 """
