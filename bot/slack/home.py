@@ -56,12 +56,12 @@ def _parts(home: Home, now: int, zone: tzinfo) -> Iterator[Block]:
     yield blocks.paragraph(bold("How the bot is doing"), "  ", faint(f"as of {say_time(now, zone)}"))
     known = {name: text for name, text in status_lines(home.status, now, zone) if name in SHOWN_STATUS}
     yield blocks.bullets([[bold(f"{name}: "), cut(text, 300)] for name, text in known.items()])
-    yield blocks.paragraph(bold(f"What waits for somebody: {many(len(home.alerts), 'alert')}"))
+    yield blocks.paragraph(bold(f"What waits for somebody: {_many(home.alerts, 'alert')}"))
     if home.alerts:
         yield blocks.bullets([_alert(one, home, zone) for one in home.alerts[:ALERTS_SHOWN]])
     if len(home.alerts) > ALERTS_SHOWN:
         yield blocks.paragraph(f"and {len(home.alerts) - ALERTS_SHOWN} more: ", code("/audit alerts open"))
-    yield blocks.paragraph(bold(f"What you keep quiet: {many(len(home.quiet), 'exception')}"))
+    yield blocks.paragraph(bold(f"What you keep quiet: {_many(home.quiet, 'exception')}"))
     if home.quiet:
         shown = home.quiet[:QUIET_SHOWN]
         yield blocks.bullets([_quiet(one, zone) for one in shown])
@@ -71,6 +71,10 @@ def _parts(home: Home, now: int, zone: tzinfo) -> Iterator[Block]:
     yield blocks.paragraph(bold("How to ask"))
     yield blocks.bullets([[code(f"/audit {text}"), f"  {what}"] for text, what in EXAMPLES[:EXAMPLES_SHOWN]])
     yield blocks.buttons(("Build a query", BUILD, "build", "primary"))
+
+
+def _many(some: Sequence[object], noun: str) -> str:
+    return many(len(some), noun) if some else "nothing"
 
 
 def _alert(one: Alert, home: Home, zone: tzinfo) -> list[Piece]:

@@ -31,6 +31,8 @@ const mention = (id) => el("span", { className: "mention" }, "@" + userName(id))
 
 function anchor(url, text) {
   const safe = /^(https?|mailto):/.test(url) ? url : undefined;
+  const [, channel] = /^https:\/\/sandbox\.slack\.test\/archives\/(\w+)\/p\d+$/.exec(url) || [];
+  if (channel) return el("a", { href: "#" + channel, onclick: (event) => { event.preventDefault(); goTo(channel); } }, text || url);
   return el("a", { href: safe, target: "_blank", rel: "noreferrer" }, text || url);
 }
 
