@@ -19,7 +19,7 @@ def test_what_commands_print_and_store_holds_no_secret(tmp_path: Path) -> None:
         planted[name] = nobody + planted[name]
     more = planted | {"CORTEX_BASE_URL": nobody, "SLACK_API_URL": nobody + "api/", "AUDIT_BOT_CHANNEL": "C0123456789"}
     printed = ""
-    for command in (["doctor"], ["doctor", "--repair", "--format", "jsonl"], ["import", "nowhere.jsonl"]):
+    for command in (["doctor", "--repair"], ["import", "nowhere.jsonl"]):
         done = audit_bot(*command, folder=tmp_path, stdin=b"", **more)
         printed += done.stdout + done.stderr
     assert "did not answer" in printed

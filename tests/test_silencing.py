@@ -83,7 +83,7 @@ def test_the_journal_is_exported_and_a_cut_tail_shows_against_an_anchor(store: S
     assert "\x1b" not in done.stdout
     assert out[-1]["hash"] == anchor
     store.connection.execute("DELETE FROM journal WHERE id = 5")
-    assert audit_bot("journal", "verify", folder=folder).returncode == 0
+    assert journal.verify(store) == (4, "")
     done = audit_bot("journal", "verify", "--anchor", anchor, folder=folder)
     assert done.returncode == 1
     assert "cut or changed" in done.stderr
