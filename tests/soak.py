@@ -28,7 +28,7 @@ def main() -> int:
         here.live(MEMORY)
         here.settle(3600)
         sys.stdout.write(f"{given.events:,} events of history in {time.monotonic() - began:.0f} s\n")
-        happening = threading.Thread(target=here.arrive, args=(0.02,), daemon=True)
+        happening = threading.Thread(target=here.arrive, args=(0.25,), daemon=True)
         happening.start()
         kills = soak(here, given.minutes * 60)
         here.stop.set()
