@@ -122,7 +122,7 @@ class Pipeline:
     def _take_batch(self, batch: Batch, report: Report, *, history: bool) -> Added:
         """Store one read of a window with all that follows from it; the watermark moves when the window is settled."""
         window = batch.window
-        with self._pass():
+        with self._pass(history=history):
             if batch.gap:
                 gaps.note(self.store, window.since, window.until, batch.gap, self.now())
                 report.gaps += 1
@@ -216,12 +216,17 @@ class Pipeline:
 
     def take(self, records: Iterable[Record], report: Report, *, history: bool) -> None:
         """Run all stages over some records, in a transaction of their own."""
-        with self._pass():
+        with self._pass(history=history):
             self._take(records, report, history=history)
 
     @contextmanager
-    def _pass(self) -> Iterator[None]:
-        """Run one transaction; where it is rolled back, the forest forgets what it has seen of it."""
+    def _pass(self, *, history: bool) -> Iterator[None]:
+        """Run one transaction; where it is rolled back, the forest forgets what it has seen of it.
+
+        The forest is built before, where it is needed: that takes long, and nobody could click meanwhile.
+        """
+        if not history:
+            self._build_forest()
         try:
             with self.store.write():
                 yield
@@ -245,6 +250,16 @@ class Pipeline:
             self._note_failed(detected, added, history=history)
             self._alert(detected, report, history=history)
         return added
+
+    def _build_forest(self) -> None:
+        if self.forest is None:
+            return
+        try:
+            self.forest.build(self.now())
+        except StoreError:
+            raise
+        except Exception:  # noqa: BLE001 -- it is tried again when it looks at events, and told then
+            self.forest.reset()
 
     def _watch(self, added: Added, now: int, detected: Detected) -> None:
         """Let the forest look at what was added; whatever it raises, the events have to be stored."""

@@ -10,6 +10,7 @@ import pytest
 from bot.detect.features import GROUPS
 from bot.detect.forest_config import ForestConfig
 from bot.detect.strange import ForestWatch
+from bot.detect.watcher import Watcher
 from bot.detect.windows import WindowKey
 from bot.fields import FactSettings
 from bot.model import FOREST, Judgement, Record
@@ -162,3 +163,19 @@ def test_a_restart_ends_with_the_same_figures(pipeline: Pipeline, store: Store) 
     assert grown._watcher is not None
     assert restarted._watcher is not None
     assert figures(restarted._watcher) == figures(grown._watcher)
+
+
+def test_the_forest_is_built_before_the_pass_so_that_clicks_are_not_held_up(store: Store) -> None:
+    """Weeks of history take long to read; the write lock is not held meanwhile."""
+    held: list[bool] = []
+
+    class Watched(ForestWatch):
+        def _warmed(self, after: int, now: int) -> Watcher:
+            held.append(self.store.connection.in_transaction)
+            return super()._warmed(after, now)
+
+    facts = FactSettings()
+    pipeline = Pipeline(store, facts, Book, lambda: START + DAY, Watched(store, facts))
+    for minute in range(3):
+        pipeline.take([record(START + minute * MINUTE, object_=f"svc-{minute}")], Report(), history=minute == 0)
+    assert held == [False]

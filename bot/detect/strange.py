@@ -43,8 +43,7 @@ class ForestWatch:
 
     def run_once(self, added: Added, now: int) -> list[Finding]:
         """Return the findings that are new or changed by what was added. Has to run inside the pass's transaction."""
-        watcher = self._watcher or self._warmed(added, now)
-        self._watcher = watcher
+        watcher = self._watcher = self._watcher or self._warmed(added.after, now)
         for key in self._confirmed():
             watcher.exclude(*key)
         strange = watcher.observe(list(self._seen("e.id > ?", added.after, "e.id")), now)
@@ -52,14 +51,23 @@ class ForestWatch:
         self.store.set_meta("forest_seen", str(self.store.value("SELECT max(id) FROM events")))
         return [finding for one in strange for finding in self._finding(one, now)]
 
-    def _warmed(self, added: Added, now: int) -> Watcher:
+    def build(self, now: int) -> None:
+        """Build what is held in memory, where it is not there: to be called outside of the transaction of a pass.
+
+        Nothing may add events until the pass begins.
+        """
+        newest = self.store.value("SELECT max(id) FROM events")
+        if self._watcher is None and newest is not None:
+            self._watcher = self._warmed(int(newest), now)
+
+    def _warmed(self, after: int, now: int) -> Watcher:
         """Build the watcher from the store: what was there at first in order of time, what came since as it came."""
         told = [_key(one) for one in alerts.findings(self.store, "rule = ? AND state = 'open'", (FOREST,))]
         self._judged = -1
         watcher = Watcher(self.config, self._confirmed(), spoken=self._spoken)
-        base = self._base(added.after)
+        base = self._base(after)
         first = self._seen("e.id <= ?", base, "e.time, e.id")
-        then = self._seen(f"e.id > ? AND e.id <= {int(added.after)}", base, "e.id")
+        then = self._seen(f"e.id > ? AND e.id <= {int(after)}", base, "e.id")
         watcher.warm(chain(first, then), now, told)
         return watcher
 
