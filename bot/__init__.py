@@ -13,5 +13,7 @@ The folders are the flow, and imports go down only (import-linter holds it)::
     slack/     blocks, commands, buttons
     charts/    pictures of what is known, each with its words; the only home of matplotlib
     pipeline   one pass of all that, in one transaction; what `schedule`, `cli` and `replay` call
+    watch/     the bot watching itself: watchdog, canary, alarms, heartbeat, figures
+    doctor/    what is wrong with a set-up, and what to do
     sandbox/   stand-ins for the portal and for Slack, so that everything runs offline
 """
