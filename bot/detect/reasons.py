@@ -52,7 +52,12 @@ def _say_count(window: Window, group: str) -> str:
         f" ({', '.join(list(window.sensitive_types)[:3])})" if group == "sensitive" and window.sensitive_types else ""
     )
     most = f"usual {mean:.0f}, at most {max(peak, mean):.0f}" if round(max(peak, mean)) else "usual none"
-    return f"{figure:,.0f} {_NOUNS[name]}{types}{span}; {most}{_whose(window)}"
+    return f"{figure:,.0f} {_noun(name, round(figure))}{types}{span}; {most}{_whose(window)}"
+
+
+def _noun(name: str, figure: int) -> str:
+    head, *rest = _NOUNS[name].split(" ")
+    return " ".join([head.removesuffix("s") if figure == 1 else head, *rest])
 
 
 def _span(window: Window, name: str) -> str:

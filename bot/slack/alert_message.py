@@ -74,8 +74,10 @@ def sentence(view: AlertView) -> str:
     others = [clean(found.title, 60) for found in view.findings[1:] if found.title != worst.title]
     also = f", and {others[0]}" if others else ""
     more = f" and {len(others) - 1} more" if len(others) > 1 else ""
-    strange = ", from a network never seen for this actor" if _fact(view, "network_new_for_actor") is True else ""
-    text = f"{level}: {who}: {clean(worst.title, 80)}, {_first_reason(worst)}{strange}{also}{more}"
+    why = _first_reason(worst)
+    new_network = _fact(view, "network_new_for_actor") is True and "network" not in why
+    strange = ", from a network never seen for this actor" if new_network else ""
+    text = f"{level}: {who}: {clean(worst.title, 80)}, {why}{strange}{also}{more}"
     return cut(text, SENTENCE_LENGTH) + "."
 
 
