@@ -52,6 +52,19 @@ lock:
 	uv pip compile --universal --python-version 3.11 --extra dev --generate-hashes --no-annotate \
 	  --no-emit-index-url --no-header pyproject.toml -o requirements.lock
 
+.PHONY: bench
+# How fast and how small: figures into benchmarks/results; SIZES="100k 1M 10M" takes an hour and 4 GB under /tmp.
+SIZES ?= 100k 1M
+RUNS ?= 5
+bench: setup .venv/bench
+	$(BIN)/python -m benchmarks.speed --sizes $(SIZES) --runs $(RUNS) --peer-path .venv/bench
+
+# What only benchmarks need, in a folder of its own: the bot's environment stays as it is locked.
+.venv/bench: benchmarks/requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --upgrade \
+	  --target $@ -r benchmarks/requirements.lock
+	touch $@
+
 clean:
 	rm -rf .venv data .pytest_cache .mypy_cache .ruff_cache .coverage*
 

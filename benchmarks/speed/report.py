@@ -59,7 +59,7 @@ def table(figures: Iterable[Figure]) -> str:
     for one in figures:
         target = "" if one.limit is None else f"{'at least' if one.least else 'at most'} {one.limit:,g} {one.unit}"
         cpu = "" if one.cpu is None else f"{one.cpu:,.3g}"
-        spread = f"±{one.spread:.0%} of {one.runs}" if one.runs > 1 else "one run"
+        spread = "one run" if one.runs == 1 else f"±{one.spread:.0%} of {one.runs}" if one.spread else f"of {one.runs}"
         value = f"{one.value:,.3g}" if one.value < 1000 else f"{one.value:,.0f}"
         note = f"{one.name} ({one.note})" if one.note else one.name
         lines.append(f"| {note} | {one.size:,} | {value} {one.unit} | {cpu} | {spread} | {target} | {one.verdict} |")
@@ -79,7 +79,7 @@ def draw(folder: Path, figures: Iterable[Figure]) -> Path:
         by_name.setdefault(one.name, []).append(one)
     grown = {name: sorted(some, key=lambda one: one.size) for name, some in by_name.items() if len(some) > 1}
     columns = 3
-    rows = -(-len(grown) // columns)
+    rows = max(1, -(-len(grown) // columns))
     chart, axes = plt.subplots(rows, columns, figsize=(4 * columns, 3 * rows), squeeze=False, layout="constrained")
     for axis in axes.flat[len(grown) :]:
         axis.axis("off")

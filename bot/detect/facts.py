@@ -7,16 +7,15 @@ for, from the first-seen tables, so that nothing stored can be out of date. `sto
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bot.detect.columns import BoolColumn, Codes, Column, Columns, Ints, NumberColumn, TextColumn
+from bot.detect.columns import BoolColumn, Column, Columns, Ints, NumberColumn, TextColumn
+from bot.detect.dictionary import Ids, Names, as_json, distinct, names_of
 from bot.fields import (
     ACTOR_KINDS,
     ACTOR_TYPES,
@@ -47,9 +46,9 @@ def read(store: Store, settings: FactSettings, where: str = "1", parameters: Any
         parameters,
     )
     table = np.fromiter(chain.from_iterable(rows), dtype=np.int64).reshape(-1, 8).T
-    known = {name: _Ids(np.unique(column[column >= 0])) for name, column in zip(_COLUMNS, table[2:7], strict=True)}
+    known = {name: Ids(np.unique(column[column >= 0])) for name, column in zip(_COLUMNS, table[2:7], strict=True)}
     fields: dict[str, Column] = {
-        name: TextColumn(known[name].codes(column), _names(store, _COLUMNS[name], known[name].distinct))
+        name: TextColumn(known[name].codes(column), names_of(store, _COLUMNS[name], known[name].distinct))
         for name, column in zip(_COLUMNS, table[2:7], strict=True)
     }
     fields["actor_type"] = _actor_types(table[7])
@@ -73,62 +72,10 @@ def _actor_types(places: NDArray[Any]) -> TextColumn:
     return TextColumn((np.maximum(places, 0) - 1).astype(np.int32), ACTOR_TYPES)  # places from 1 on, 0 and -1: none
 
 
-def _names(store: Store, table: str, ids: Ints) -> tuple[str, ...]:
-    """Return the texts of some dictionary ids."""
-    rows = store.rows(f"SELECT id, name FROM {table} WHERE id IN (SELECT value FROM json_each(?))", (_json(ids),))
-    names = dict(rows)
-    return tuple(names[number] for number in ids.tolist())
-
-
-def _json(numbers: Ints) -> str:
-    return json.dumps(numbers.tolist())
-
-
-class Names(Sequence[str]):
-    """The texts of a dictionary by id, read from the store when first asked for; at ids that are not used, nothing."""
-
-    def __init__(self, store: Store, table: str) -> None:
-        self._store, self._table = store, table
-        self._size = 1 + int(store.value(f"SELECT coalesce(max(id), 0) FROM {table}"))
-
-    def __len__(self) -> int:
-        return self._size
-
-    def __getitem__(self, code: Any) -> Any:
-        return self._all[code]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._all)
-
-    @cached_property
-    def _all(self) -> list[str]:
-        names = [""] * self._size
-        for number, name in self._store.stream(f"SELECT id, name FROM {self._table} WHERE id < ?", (self._size,)):
-            names[number] = name
-        return names
-
-
-@dataclass(frozen=True)
-class _Ids:
-    """The dictionary ids behind the codes of a column."""
-
-    distinct: Ints
-
-    def codes(self, ids: Ints) -> Codes:
-        """Return places among the ids that occur; -1 stays."""
-        codes = np.searchsorted(self.distinct, ids).astype(np.int32)
-        codes[ids < 0] = -1
-        return codes
-
-    def of(self, codes: Codes) -> Ints:
-        """Return the id behind each code, -1 where there is none."""
-        return np.append(self.distinct, -1)[codes]
-
-
 class _Facts:
     """Computes the facts of columns whose codes stand for these dictionary ids, or (None) are these themselves."""
 
-    def __init__(self, store: Store, settings: FactSettings, ids: Mapping[str, _Ids] | None) -> None:
+    def __init__(self, store: Store, settings: FactSettings, ids: Mapping[str, Ids] | None) -> None:
         self._store, self._settings, self._ids = store, settings, ids
         self._kept: dict[str, tuple[Ints, Ints]] = {}  # first times by kind, where columns are long
 
@@ -164,10 +111,10 @@ class _Facts:
         return codes.astype(np.int64) if self._ids is None else self._ids[name].of(codes)
 
     def _networks(self, addresses: Ints) -> Ints:
-        distinct = _distinct(addresses)
+        some = distinct(addresses)
         rows = self._store.rows(
             "SELECT id, network FROM addresses WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id",
-            (_json(distinct),),
+            (as_json(some),),
         )
         networks = np.full(int(addresses.max(initial=0)) + 2, -1, dtype=np.int64)  # the last cell is for -1
         for number, network in rows:
@@ -192,7 +139,7 @@ class _Facts:
             return self._kept[kind]
         all_of_them = self._ids is None
         among = "" if all_of_them else " AND a IN (SELECT value FROM json_each(?))"
-        parameters = () if all_of_them else (_json(_distinct(wanted)),)
+        parameters = () if all_of_them else (as_json(distinct(wanted)),)
         rows = self._store.rows(
             f"SELECT a, b, time FROM first_seen WHERE kind = ?{among} ORDER BY a, b", (kind, *parameters)
         )
@@ -269,7 +216,7 @@ class _Facts:
         rows = self._store.rows(
             "SELECT actor, hour, deletes FROM activity WHERE actor IN (SELECT value FROM json_each(?))"
             " AND hour BETWEEN ? AND ? ORDER BY actor, hour",
-            (_json(_distinct(actors)), since, until),
+            (as_json(distinct(actors)), since, until),
         )
         actor, hour, deletes = np.array(rows, dtype=np.int64).reshape(-1, 3).T
         return actor, hour, deletes
@@ -302,7 +249,7 @@ class _Facts:
         rows = self._store.stream(
             "SELECT object, type, time, actor FROM creations WHERE object IN (SELECT value FROM json_each(?))"
             " ORDER BY object, type, time, actor",
-            (_json(_distinct(objects)),),
+            (as_json(distinct(objects)),),
         )
         made = np.fromiter(chain.from_iterable(rows), dtype=np.int64).reshape(-1, 4).T
         place = _last_at_or_before(_pair(made[0], made[1]), made[2], _pair(objects, types), columns.time)
@@ -339,13 +286,6 @@ class _Facts:
 
     def _off_hours(self, columns: Columns) -> BoolColumn:
         return BoolColumn(self._by_quarter(columns, self._settings.off_hours).astype(np.int8))
-
-
-def _distinct(ids: Ints) -> Ints:
-    """Return the different ids, sorted, without -1."""
-    if len(ids) < int(ids.max(initial=0)):  # few of many
-        return np.unique(ids[ids >= 0])
-    return np.flatnonzero(np.bincount(ids + 1)[1:])
 
 
 def _pair(a: Ints, b: Ints) -> Ints:

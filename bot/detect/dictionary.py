@@ -1,0 +1,74 @@
+"""Dictionary ids as columns of texts: the codes of short columns are places, those of long ones the ids themselves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from bot.detect.columns import Codes, Ints
+from bot.store.schema import Store
+
+
+def names_of(store: Store, table: str, ids: Ints) -> tuple[str, ...]:
+    """Return the texts of some dictionary ids."""
+    rows = store.rows(f"SELECT id, name FROM {table} WHERE id IN (SELECT value FROM json_each(?))", (as_json(ids),))
+    names = dict(rows)
+    return tuple(names[number] for number in ids.tolist())
+
+
+def as_json(numbers: Ints) -> str:
+    """Return ids as a JSON array, which SQLite takes as one parameter."""
+    return json.dumps(numbers.tolist())
+
+
+def distinct(ids: Ints) -> Ints:
+    """Return the different ids, sorted, without -1."""
+    if len(ids) < int(ids.max(initial=0)):  # few of many
+        return np.unique(ids[ids >= 0])
+    return np.flatnonzero(np.bincount(ids + 1)[1:])
+
+
+class Names(Sequence[str]):
+    """The texts of a dictionary by id, read from the store when first asked for; at ids that are not used, nothing."""
+
+    def __init__(self, store: Store, table: str) -> None:
+        self._store, self._table = store, table
+        self._size = 1 + int(store.value(f"SELECT coalesce(max(id), 0) FROM {table}"))
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, code: Any) -> Any:
+        return self._all[code]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all)
+
+    @cached_property
+    def _all(self) -> list[str]:
+        names = [""] * self._size
+        for number, name in self._store.stream(f"SELECT id, name FROM {self._table} WHERE id < ?", (self._size,)):
+            names[number] = name
+        return names
+
+
+@dataclass(frozen=True)
+class Ids:
+    """The dictionary ids behind the codes of a column."""
+
+    distinct: Ints
+
+    def codes(self, ids: Ints) -> Codes:
+        """Return places among the ids that occur; -1 stays."""
+        codes = np.searchsorted(self.distinct, ids).astype(np.int32)
+        codes[ids < 0] = -1
+        return codes
+
+    def of(self, codes: Codes) -> Ints:
+        """Return the id behind each code, -1 where there is none."""
+        return np.append(self.distinct, -1)[codes]
