@@ -57,7 +57,7 @@ def test_a_scan_finds_what_rows_give(records: list[Record], terms: list[str], se
             ids, total = found.newest(query.limit, None, 10_001)
             assert (ids, total) == ([event.id for event in page.events], page.total)
             assert found.total() == page.total
-            assert sorted(found.counts("actor").values()) == sorted(actors.values())
+            assert sorted(found.counts("actor", 50).values()) == sorted(actors.values())
             for place, event in enumerate(page.events):
                 rest, _ = found.newest(query.limit - place - 1, (event.time, event.id), 10_001)
                 assert rest == ids[place + 1 :]

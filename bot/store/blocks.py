@@ -74,9 +74,9 @@ def read(store: Store, since: int, until: int) -> Table:
 class Part(dict[str, Ints]):
     """Columns by name, each unpacked when first asked for; `within` says that all of it lies in the span asked for."""
 
-    def __init__(self, load: Callable[[str], Ints], bound: int, within: bool = True) -> None:
+    def __init__(self, load: Callable[[str], Ints], size: int, bound: int, within: bool = True) -> None:
         super().__init__()
-        self._load, self.bound, self.within = load, bound, within
+        self._load, self.size, self.bound, self.within = load, size, bound, within
 
     def __missing__(self, name: str) -> Ints:
         self[name] = self._load(name)
@@ -91,11 +91,11 @@ def walk(connection: Connection, since: int, until: int) -> Iterator[Part]:
     blocks = connection.execute("SELECT number, events, since, until FROM blocks ORDER BY number").fetchall()
     for first, last in _holes([number for number, *_ in blocks]):
         columns = dict(zip(COLUMNS, _rest(connection, first, last, since, until), strict=True))
-        yield Part(columns.__getitem__, until)
+        yield Part(columns.__getitem__, len(columns["id"]), until)
     for number, size, first, last in sorted(blocks, key=lambda block: -block[3]):
         if size and last >= since and first <= until:
             load = partial(_column, connection, number, size)
-            yield Part(load, min(last, until), since <= first and last <= until)
+            yield Part(load, size, min(last, until), since <= first and last <= until)
 
 
 def _holes(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:

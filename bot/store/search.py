@@ -92,7 +92,7 @@ def top(
         # counted here: SQLite would sort all events first
         counts: Counter[int | None]
         if scan:
-            counts = Counter(scan.counts(field))
+            counts = Counter(scan.counts(field, query.limit))
         else:
             counts = Counter(code for (code,) in connection.execute(f"SELECT e.{field} FROM {where}", parameters))
         least = min((number for _, number in counts.most_common(query.limit)), default=0)
