@@ -23,7 +23,7 @@ from bot.web import web_app
 
 log = logging.getLogger(__name__)
 
-LAST_SECOND = 7.0  # of the 8 that a supervisor waits; then the process ends whatever still runs
+LAST_SECOND = 5.5  # of the 8 that a supervisor waits; then the process ends whatever still runs
 STANDBY_SECONDS = 0.5
 
 

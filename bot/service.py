@@ -36,7 +36,7 @@ from bot.web import Probes
 
 log = logging.getLogger(__name__)
 
-STOP_SECONDS = 5.0  # for what is under way, of the 8 s that a supervisor waits
+STOP_SECONDS = 4.0  # for what is under way, of the 8 s that a supervisor waits
 OUTBOX_SECONDS, TICK_SECONDS, SOCKET_SECONDS, ROUND_SECONDS, KEEPING_SECONDS = 1.0, 5.0, 15.0, 30.0, 600.0
 PICTURE_SECONDS, FOLLOW_SECONDS, DIGEST_SECONDS = 2.0, 10.0, 60.0
 REFUSED_PAUSE = 10 * MINUTE  # a refused key is not tried more often

@@ -12,7 +12,7 @@ import pytest
 from bot.errors import StoreError
 from bot.keeping import Keeping
 from bot.model import Level
-from bot.store import alerts, backup, events, journal, retention
+from bot.store import alerts, backup, events, exceptions, journal, retention
 from bot.store.schema import MIGRATIONS, SCHEMA, Store, connect, version_of
 from bot.times import DAY, HOUR, MINUTE
 from tests.conftest import START, add, record
@@ -197,3 +197,12 @@ def test_the_standard_module_can_read_a_copy(store: Store, tmp_path: Path) -> No
     connection = sqlite3.connect(tmp_path / "copy.db")
     assert connection.execute("SELECT count(*) FROM events").fetchone() == (1,)
     connection.close()
+
+
+def test_an_exception_outlives_the_alert_that_it_was_made_on(store: Store) -> None:
+    """What people approved stays on record; it only forgets where."""
+    old_log(store)
+    made = exceptions.add(store, "actor:a2", reason="moving", author="U1", now=OLD, expires=OLD + DAY)
+    store.connection.execute("UPDATE exceptions SET alert = 2 WHERE id = ?", (made.id,))
+    retention.let_go(store, CUT)
+    assert store.rows("SELECT id, condition, alert FROM exceptions") == [(made.id, "actor:a2", None)]

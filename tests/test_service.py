@@ -206,7 +206,7 @@ def test_a_second_service_stands_by_and_takes_over_when_the_first_ends_in_time_u
                 wait_for("standby", lambda: "standing by" in said(1))
                 assert f"process {first.pid}" in holder(tmp_path / "audit.db")
                 assert f"process {second.pid}" in standby(tmp_path / "audit.db")
-                assert ends_in_time(first)
+                assert ends_in_time(first), said(0)
                 wait_for("take-over", lambda: "watching" in said(1))
                 assert f"process {second.pid}" in holder(tmp_path / "audit.db")
                 assert standby(tmp_path / "audit.db") == ""
