@@ -27,7 +27,7 @@ class Said:
 
 def event_words(event: Event, activity: Activity) -> tuple[Said, ...]:
     """Return what is known of an event, what is unusual first. Unknown facts are left out."""
-    said = [*_who(event), *_where(event), *_what(event), *_when(event, activity), *_others(event)]
+    said = [*_who(event), *_where(event), *_place(event), *_what(event), *_when(event, activity), *_others(event)]
     if event.actor is not None and event.facts.get("actor_new") is None:
         said.append(Said(f"What is new for whom is not known in the first {LEARNING_DAYS} days of the log."))
     return tuple(sorted(said, key=lambda one: not one.unusual))
@@ -71,6 +71,16 @@ def _where(event: Event) -> Iterator[Said]:
     elif age is not None:
         fresh = age < FRESH and (_number(event, "actor_age_days") or 0) >= YOUNG
         yield Said(f"The actor's first event from {event.ip} was {_days(age)} before.", unusual=fresh)
+
+
+def _place(event: Event) -> Iterator[Said]:
+    where = [str(event.facts[name]) for name in ("country", "as_name") if event.facts.get(name)]
+    if where:
+        new = event.facts.get("country_new_for_actor") is True
+        first = ": the actor's first event from this country" if new else ""
+        yield Said(f"{event.ip} is in {', '.join(where)}{first}.", unusual=new)
+    elif event.facts.get("ip_kind") == "private":
+        yield Said(f"{event.ip} is an address of a private network.")
 
 
 def _what(event: Event) -> Iterator[Said]:

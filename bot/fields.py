@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from fnmatch import fnmatchcase
 from typing import Literal
 
+from bot.addresses import NO_ADDRESSES, AddressBook, ip_kind
 from bot.times import EPOCH, parse_time
 
 Kind = Literal["text", "number", "bool"]
@@ -24,6 +25,7 @@ class Field:
 
 ACTOR_KINDS = ("person", "key", "webhook", "none")
 ACTOR_TYPES = ("API_KEY", "PERSONAL_API_KEY", "OAUTH2", "BACKSTAGE", "ANONYMOUS")
+IP_KINDS = ("public", "private", "special", "unreadable")
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 LEARNING_DAYS = 14  # every *_new fact is unknown for so long after the first event of the log
 HABIT_DAYS = 90  # an actor's habit: the hours of so many days before in which it did something; in UTC, since the
@@ -50,6 +52,10 @@ FACTS = (
     Field("ip_new", "bool", "the first event ever from this address"),
     Field("ip_new_for_actor", "bool", "the first event of this actor from this address"),
     Field("network_new_for_actor", "bool", "the first event of this actor from this network (IPv4 /24, IPv6 /48)"),
+    Field("ip_kind", "text", "what the address is: special are loopback, link-local and the like", IP_KINDS),
+    Field("country", "text", "the address's country, like DE, by AUDIT_BOT_GEOIP_DB; missing without one"),
+    Field("as_name", "text", "the operator of the address's network, by AUDIT_BOT_GEOIP_DB; missing without one"),
+    Field("country_new_for_actor", "bool", "the first event of this actor from this country"),
     Field("ip_age_days_for_actor", "number", "days since this actor's first event from this address"),
     Field("type_new_for_actor", "bool", "the actor's first event on this type"),
     Field("action_new_for_actor", "bool", "the actor's first event with this action"),
@@ -107,9 +113,12 @@ SENSITIVE_TYPES = (
 _FIRST, _LAST = parse_time("0001-01-03"), parse_time("9999-12-29")
 
 
+OF_ADDRESS = ("ip_kind", "country", "as_name")  # facts that an address alone decides
+
+
 @dataclass(frozen=True)
 class FactSettings:
-    """What facts need to know beside the events: the zone, the working hours, the sensitive types.
+    """What facts need to know beside the events: the zone, the working hours, the sensitive types, the addresses.
 
     `working_days` counts Monday as 0; work lasts from hour `work_begins` up to, not including, `work_ends`.
     """
@@ -119,6 +128,13 @@ class FactSettings:
     work_begins: int = 7
     work_ends: int = 20
     sensitive: tuple[str, ...] = SENSITIVE_TYPES
+    addresses: AddressBook = NO_ADDRESSES
+
+    def of_address(self, fact: str, address: str) -> str | None:
+        """Return ip_kind, country or as_name of an address."""
+        if fact == "ip_kind":
+            return ip_kind(address)
+        return self.addresses.country(address) if fact == "country" else self.addresses.as_name(address)
 
     def hour(self, time: int) -> int:
         """Return the hour of the day in the zone."""

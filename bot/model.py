@@ -248,7 +248,7 @@ class Standing:
 class AlertView:
     """All that a message about an alert shows: the alert, its findings worst first, rules by id, evidence rows.
 
-    `first_seen` tells when each address of the evidence was first seen at all.
+    `first_seen` tells when each address of the evidence was first seen at all, `places` where it is and whose.
     """
 
     alert: Alert
@@ -258,3 +258,4 @@ class AlertView:
     late_by: int = 0  # microseconds between the last event and the pass that found it, where that is long
     standing: Standing = Standing()
     first_seen: Mapping[str, int] = field(default_factory=dict)
+    places: Mapping[str, str] = field(default_factory=dict)

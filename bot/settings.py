@@ -12,8 +12,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, NoDecode, SettingsConfigDict
 
+from bot.addresses import AddressBook
 from bot.errors import ConfigError
-from bot.fields import WEEKDAYS, FactSettings
+from bot.fields import SENSITIVE_TYPES, WEEKDAYS, FactSettings
 
 SHORTEST_RETENTION = 30  # days
 FILE = "_FILE"  # CORTEX_API_KEY_FILE names a file that holds the value of CORTEX_API_KEY
@@ -58,7 +59,7 @@ class Settings(BaseSettings):
     array_style: Literal["comma", "repeat"] = Field("comma", alias="AUDIT_BOT_ARRAY_STYLE")
     rate_limit: int = Field(1000, alias="AUDIT_BOT_RATE_LIMIT", ge=10)
     heartbeat_url: SecretStr | None = Field(None, alias="AUDIT_BOT_HEARTBEAT_URL")
-    geoip_db: Path | None = Field(None, alias="AUDIT_BOT_GEOIP_DB")
+    geoip_db: Annotated[tuple[Path, ...], NoDecode] = Field((), alias="AUDIT_BOT_GEOIP_DB")
     fallback_webhook: SecretStr | None = Field(None, alias="AUDIT_BOT_FALLBACK_WEBHOOK")
     backup_dir: Path | None = Field(None, alias="AUDIT_BOT_BACKUP_DIR")
     retention_days: int = Field(400, alias="AUDIT_BOT_RETENTION_DAYS", ge=0)
@@ -70,6 +71,20 @@ class Settings(BaseSettings):
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(part for part in re.split(r"[,\s]+", value) if part) if isinstance(value, str) else value
+
+    @field_validator("geoip_db", mode="before")
+    @classmethod
+    def _split_paths(cls, value: Any) -> Any:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("geoip_db")
+    @classmethod
+    def _are_databases(cls, value: tuple[Path, ...]) -> tuple[Path, ...]:
+        try:
+            AddressBook(value).check()
+        except ConfigError as error:
+            raise ValueError(str(error).partition(": ")[2]) from error
+        return value
 
     @field_validator("allowed")
     @classmethod
@@ -128,8 +143,10 @@ class Settings(BaseSettings):
         first, last, begins, ends = _HOURS.match(self.working_hours).groups()  # type: ignore[union-attr]  # validated
         a, b = WEEKDAYS.index(first), WEEKDAYS.index(last)
         days = frozenset(day % 7 for day in range(a, b + 1 if b >= a else b + 8))
-        facts = FactSettings(ZoneInfo(self.timezone), days, int(begins), int(ends))
-        return facts if sensitive is None else FactSettings(facts.zone, days, int(begins), int(ends), tuple(sensitive))
+        types = SENSITIVE_TYPES if sensitive is None else tuple(sensitive)
+        return FactSettings(
+            ZoneInfo(self.timezone), days, int(begins), int(ends), types, AddressBook(tuple(self.geoip_db))
+        )
 
 
 def load(require: Iterable[str] = (), **given: Any) -> Settings:

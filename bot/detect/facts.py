@@ -7,21 +7,33 @@ for, from the first-seen tables, so that nothing stored can be out of date. `sto
 from __future__ import annotations
 
 import json
+<<<<<<< HEAD
 from collections.abc import Callable, Iterator, Mapping
+=======
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+>>>>>>> 2ae0af5 (An address database says where addresses are: country, operator, countries new to an actor)
 from itertools import chain
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+<<<<<<< HEAD
 from bot.detect.columns import BoolColumn, Column, Columns, Ints, NumberColumn, TextColumn
 from bot.detect.dictionary import Ids, Names, as_json, distinct, names_of
+=======
+from bot.detect.address_facts import first_in_country, of_address
+from bot.detect.columns import BoolColumn, Codes, Column, Columns, Ints, NumberColumn, TextColumn
+>>>>>>> 2ae0af5 (An address database says where addresses are: country, operator, countries new to an actor)
 from bot.fields import (
     ACTOR_KINDS,
     ACTOR_TYPES,
     HABIT_DAYS,
     LEARNING_DAYS,
     LEAST_HABIT,
+    OF_ADDRESS,
     RARE_HOUR,
     USUAL_DAYS,
     WEEKDAYS,
@@ -89,6 +101,8 @@ class _Facts:
             "ip_new": lambda c: self._new(c, "ip", "ip"),
             "ip_new_for_actor": lambda c: self._new(c, "actor_ip", "actor", "ip"),
             "network_new_for_actor": lambda c: self._new(c, "actor_network", "actor", "network"),
+            **{fact: partial(of_address, settings=self._settings, fact=fact) for fact in OF_ADDRESS},
+            "country_new_for_actor": self._country_new,
             "ip_age_days_for_actor": lambda c: self._days_since(c, "actor_ip", "actor", "ip"),
             "type_new_for_actor": lambda c: self._new(c, "actor_type", "actor", "type"),
             "action_new_for_actor": lambda c: self._new(c, "actor_action", "actor", "action"),
@@ -241,6 +255,14 @@ class _Facts:
             keys = np.where(actors >= 0, 24 * actors + (hours + beside) % 24, -1)
             near += by_hour.places(keys, hours) - by_hour.places(keys, hours - 24 * HABIT_DAYS)
         return BoolColumn(np.where(habit >= LEAST_HABIT, near * RARE_HOUR < habit, -1).astype(np.int8))
+
+    def _country_new(self, columns: Columns) -> BoolColumn:
+        actors = self._key(columns, "actor")
+        keys, times = self._known("actor_ip", actors)
+        distinct, place = np.unique(keys & 0xFFFFFFFF, return_inverse=True)
+        names = _names(self._store, "addresses", distinct)
+        known = (keys >> 32, place, times)
+        return self._is_first(columns, first_in_country(columns, actors, known, names, self._settings))
 
     # -- the object --------------------------------------------------------------------------------------------
     def _object_by_other(self, columns: Columns) -> BoolColumn:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, timedelta, tzinfo
 
+from bot.addresses import AddressBook
 from bot.model import AlertView, Event, Finding, Inquiry, Level
 from bot.slack import blocks
 from bot.slack.blocks import Block, Message, Piece, Press, bold, code, faint
@@ -207,6 +208,13 @@ def _named(face: Face | None) -> list[Piece]:
     return [bold(clean(face.name, 80)), ", "] if face and not face.picture else []
 
 
+def located(view: AlertView, book: AddressBook) -> AlertView:
+    """Return the view with what an address database knows of its addresses: DE, Example Telecom."""
+    named = {ip for ip in (*(found.ip for found in view.findings), *(event.ip for event in view.evidence)) if ip}
+    known = {ip: ", ".join(filter(None, (book.country(ip), book.as_name(ip)))) for ip in named if book.paths}
+    return replace(view, places=known)
+
+
 def where_from(view: AlertView) -> list[Piece]:
     """Return the addresses that the findings and the evidence name, with what is known of each."""
     named = (*(found.ip for found in view.findings), *(event.ip for event in view.evidence))
@@ -220,10 +228,11 @@ def where_from(view: AlertView) -> list[Piece]:
 
 
 def _known(view: AlertView, ip: str) -> str:
-    """Return what is known of an address: a network new to this actor, the moment at which it was first seen."""
+    """Return what is known of an address: where it is, a network new to this actor, when it was first seen."""
     strange = any(event.ip == ip and event.facts.get("network_new_for_actor") is True for event in view.evidence)
     first = view.first_seen.get(ip)
     known = [
+        *([clean(view.places[ip], 80)] if view.places.get(ip) else []),
         *(["network never seen for this actor"] if strange else []),
         *([f"first seen {say_time(first)}"] if first is not None else []),
     ]

@@ -16,11 +16,12 @@ from slack_sdk.http_retry.builtin_handlers import ConnectionErrorRetryHandler, S
 from slack_sdk.web import SlackResponse, WebClient
 from slack_sdk.webhook import WebhookClient
 
+from bot.addresses import AddressBook
 from bot.errors import ConfigError, DeliveryError
 from bot.model import AlertView
 from bot.settings import Settings
 from bot.slack import blocks
-from bot.slack.alert_message import EVENT_TYPE, alert_message
+from bot.slack.alert_message import EVENT_TYPE, alert_message, located
 from bot.slack.blocks import Json, Message, check_limits, message, paragraph, payload, plain_payload
 from bot.slack.cards_message import card_message
 from bot.slack.digest_message import digest_message
@@ -144,6 +145,7 @@ class SlackSender:
 
     def __init__(self, settings: Settings, now: Callable[[], int], zone: tzinfo = UTC) -> None:
         self._now, self._zone = now, zone
+        self._places = AddressBook(settings.geoip_db)
         self._directory = Cached(SlackDirectory(Api(settings, GUARD_SECONDS, repeat=False)), now)
         self._faces = Faces(self._directory, now)
         self._posts = Api(settings, SEND_SECONDS, repeat=False)  # a second try could post twice: the outbox decides
@@ -151,13 +153,13 @@ class SlackSender:
 
     def post_alert(self, channel: str, view: AlertView, repeat: bool) -> tuple[str, str]:
         """Post an alert's message; return the channel's id and the message's ts. Raises DeliveryError."""
-        shown = alert_message(view, self._zone, repeat=repeat, face=self._faces.of(view))
+        shown = alert_message(located(view, self._places), self._zone, repeat=repeat, face=self._faces.of(view))
         answer = self._send("chat_postMessage", shown, channel=channel, metadata=dict(shown.metadata))
         return str(answer["channel"]), str(answer["ts"])
 
     def update_alert(self, channel: str, ts: str, view: AlertView) -> None:
         """Redraw an alert's message as the alert stands now. Raises DeliveryError."""
-        shown = alert_message(view, self._zone, face=self._faces.of(view))
+        shown = alert_message(located(view, self._places), self._zone, face=self._faces.of(view))
         self._send("chat_update", shown, channel=channel, ts=ts, metadata=dict(shown.metadata))
 
     def post_notice(self, channel: str, view: NoticeView, repeat: bool) -> tuple[str, str]:

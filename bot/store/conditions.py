@@ -9,16 +9,26 @@ import functools
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+<<<<<<< HEAD
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any, TypeVar
+=======
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Any
+>>>>>>> 2ae0af5 (An address database says where addresses are: country, operator, countries new to an actor)
 
-from bot.fields import FACTS, FIELDS, TEXT_FIELDS, FactSettings
+from bot.addresses import parse_address
+from bot.fields import FACTS, FIELDS, OF_ADDRESS, TEXT_FIELDS, FactSettings
 from bot.model import Level
 from bot.query.tree import And, Compare, Condition, Flag, Match, Not, Or, Pattern, Within, Word
 from bot.store import pieces
 from bot.store.schema import Connection
+<<<<<<< HEAD
 from bot.store.views import FACT_SQL
 from bot.times import MINUTE, parse_time
+=======
+from bot.store.views import FACT_SQL, LEARNT
+>>>>>>> 2ae0af5 (An address database says where addresses are: country, operator, countries new to an actor)
 
 Sql = tuple[str, list[Any]]
 T = TypeVar("T")
@@ -61,6 +71,7 @@ def prepare(connection: Connection, facts: FactSettings) -> None:
         _own("weekday", facts): (1, _by_minute(facts.weekday)),
         _own("off_hours", facts): (1, _by_minute(facts.off_hours)),
         _own("type_sensitive", facts): (1, lambda name: facts.type_sensitive(_text(name))),
+        **{_own(fact, facts): (1, functools.partial(_of_address, facts, fact)) for fact in OF_ADDRESS},
     }  # fmt: skip
     known = {name for (name,) in connection.execute("SELECT name FROM pragma_function_list WHERE name LIKE 'audit%'")}
     for name, (arguments, function) in functions.items():
@@ -78,9 +89,27 @@ def fact_sql(fact: str, facts: FactSettings) -> str:
     """Return the expression of a fact over `e`; those that hang on settings are functions of their own for each."""
     if fact in FACT_SQL:
         return FACT_SQL[fact]
+    if fact in OF_ADDRESS:
+        return f"(SELECT {_own(fact, facts)}({_WHOLE}) FROM addresses WHERE id = e.ip)"
+    if fact == "country_new_for_actor":
+        return _country_new(facts)
     if fact == "type_sensitive":
         return f"(e.type IN (SELECT id FROM types WHERE {_own(fact, facts)}({_WHOLE})))"
     return f"{_own(fact, facts)}(e.time)"
+
+
+def _country_new(facts: FactSettings) -> str:
+    """Return whether the actor was never before at an address of the event's country."""
+    here, there = fact_sql("country", facts), f"{_own('country', facts)}(CAST(p.name AS BLOB))"
+    first = (
+        "SELECT min(s.time) FROM first_seen s JOIN addresses p ON p.id = s.b"
+        f" WHERE s.kind = 'actor_ip' AND s.a = e.actor AND {there} = {here}"
+    )
+    return f"(CASE WHEN {LEARNT} AND e.actor IS NOT NULL AND {here} IS NOT NULL THEN e.time = ({first}) END)"
+
+
+def _of_address(facts: FactSettings, fact: str, name: bytes | None) -> str | None:
+    return None if name is None else facts.of_address(fact, _text(name))
 
 
 def _own(fact: str, facts: FactSettings) -> str:
@@ -269,13 +298,7 @@ def _networks(encoded: str) -> tuple[IPv4Network | IPv6Network, ...]:
     return tuple(map(ip_network, json.loads(encoded)))
 
 
-@functools.lru_cache(100_000)
-def _address(text: str) -> IPv4Address | IPv6Address | None:
-    try:
-        address = ip_address(text.strip())
-    except ValueError:
-        return None
-    return address.ipv4_mapped or address if isinstance(address, IPv6Address) else address
+_address = functools.lru_cache(100_000)(parse_address)
 
 
 def _within(encoded: str, text: str | bytes) -> bool:

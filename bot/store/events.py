@@ -7,10 +7,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from json import dumps
 from typing import Any, Protocol
 
+from bot.addresses import parse_address
 from bot.model import Broken, Record
 from bot.store import pieces
 from bot.store.learned import learn
@@ -164,12 +165,9 @@ def _addresses(connection: Connection, names: set[str]) -> dict[str, int]:
 
 def network_of(address: str) -> str:
     """Return the IPv4 /24 or IPv6 /48 of an address; a text that is no address is its own network."""
-    try:
-        parsed = ip_address(address.strip().split("%")[0])
-    except ValueError:
+    parsed = parse_address(address)
+    if parsed is None:
         return address
-    mapped = getattr(parsed, "ipv4_mapped", None)
-    parsed = mapped or parsed
     return str(ip_network((parsed, 24 if parsed.version == 4 else 48), strict=False))
 
 

@@ -14,10 +14,10 @@ from datetime import timedelta, tzinfo
 from typing import Any
 
 from bot.errors import QueryError
-from bot.fields import FIELDS, FactSettings
+from bot.fields import FIELDS, OF_ADDRESS, FactSettings
 from bot.model import Event
 from bot.query import BEGIN, END, Query
-from bot.store.conditions import DICTIONARIES, prepare, sql_condition
+from bot.store.conditions import DICTIONARIES, fact_sql, prepare, sql_condition
 from bot.store.scan import Scan, plan
 from bot.store.schema import Connection, DatabaseError, Store, unusable
 from bot.store.views import FACT_SQL, JOINS
@@ -186,19 +186,23 @@ def _asked(
 def _events(
     connection: Connection, ids: Sequence[int], facts: FactSettings, with_facts: Sequence[str]
 ) -> Iterator[Event]:
-    stored = [fact for fact in with_facts if fact in FACT_SQL]
-    columns = ["e.id, e.time, n.name, a.name, i.name, o.name, t.name", *(FACT_SQL[fact] for fact in stored)]
+    by_history = [fact for fact in with_facts if fact in FACT_SQL or fact == "country_new_for_actor"]
+    if "country_new_for_actor" in by_history:
+        prepare(connection, facts)
+    columns = ["e.id, e.time, n.name, a.name, i.name, o.name, t.name", *(fact_sql(f, facts) for f in by_history)]
     # CROSS keeps SQLite from walking another table first
     sql = f"SELECT {', '.join(columns)} FROM json_each(?) j CROSS JOIN {JOINS} WHERE e.id = j.value ORDER BY j.key"
     for number, moment, action, actor, ip, name, kind, *values in connection.execute(sql, [json.dumps(ids)]):
-        known = dict(zip(stored, values, strict=True))
-        shown = {fact: known[fact] if fact in known else _set_fact(fact, moment, kind, facts) for fact in with_facts}
+        known = dict(zip(by_history, values, strict=True))
+        shown = {f: known[f] if f in known else _set_fact(f, moment, kind, ip, facts) for f in with_facts}
         clean = {fact: _typed(fact, value) for fact, value in shown.items()}
         yield Event(moment, number, action, actor, ip, name, kind, clean)
 
 
-def _set_fact(fact: str, moment: int, kind: str, facts: FactSettings) -> str | int | bool:
+def _set_fact(fact: str, moment: int, kind: str, ip: str | None, facts: FactSettings) -> str | int | bool | None:
     """Return a fact that hangs on settings."""
+    if fact in OF_ADDRESS:
+        return None if ip is None else facts.of_address(fact, ip)
     if fact == "type_sensitive":
         return facts.type_sensitive(kind)
     by_time: dict[str, Callable[[int], str | int | bool]] = {

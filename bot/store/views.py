@@ -14,7 +14,7 @@ JOINS = """events e
   LEFT JOIN actors a ON a.id = e.actor LEFT JOIN addresses i ON i.id = e.ip"""
 
 _LOG_START = "(SELECT time FROM first_seen WHERE kind = 'log' AND a = 0 AND b = 0)"
-_LEARNT = f"e.time >= {_LOG_START} + {LEARNING_DAYS * DAY}"
+LEARNT = f"e.time >= {_LOG_START} + {LEARNING_DAYS * DAY}"
 _NETWORK = "(SELECT network FROM addresses WHERE id = e.ip)"
 
 
@@ -23,7 +23,7 @@ def _first(kind: str, a: str, b: str = "0") -> str:
 
 
 def _new(kind: str, a: str, b: str = "0") -> str:
-    return f"(CASE WHEN {_LEARNT} THEN e.time = {_first(kind, a, b)} END)"
+    return f"(CASE WHEN {LEARNT} THEN e.time = {_first(kind, a, b)} END)"
 
 
 _PREVIOUS = "(SELECT max(p.time) FROM events p WHERE p.actor = e.actor AND p.time < e.time)"
@@ -63,7 +63,7 @@ FACT_SQL = {
     "ip_age_days_for_actor": f"((e.time - {_first('actor_ip', 'e.actor', 'e.ip')}) / {DAY}.0)",
     "type_new_for_actor": _new("actor_type", "e.actor", "e.type"),
     "action_new_for_actor": _new("actor_action", "e.actor", "e.action"),
-    "type_new_without_actor": f"(CASE WHEN e.actor IS NULL AND {_LEARNT}"
+    "type_new_without_actor": f"(CASE WHEN e.actor IS NULL AND {LEARNT}"
     f" THEN e.time = {_first('nobody_type', '0', 'e.type')} END)",
     "usual_deletes": f"(CASE WHEN e.actor IS NOT NULL THEN {_USUAL_DELETES} END)",
     "unusual_hour": _HABIT,
