@@ -52,7 +52,7 @@ def _encode(value: Any) -> bytes:
         return _control(7, len(value)) + b"".join(_encode(key) + _encode(one) for key, one in value.items())
     if isinstance(value, list):
         return _control(11, len(value)) + b"".join(map(_encode, value))
-    raw = value.to_bytes((value.bit_length() + 7) // 8, "big")
+    raw = int(value).to_bytes((int(value).bit_length() + 7) // 8, "big")
     return _control(6, len(raw)) + raw
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from datetime import UTC
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -27,7 +28,7 @@ from tests.conftest import START, add, record
 from tests.test_events import value
 from tests.test_slack_messages import finding, view
 
-COUNTRIES = {
+COUNTRIES: dict[str, dict[str, Any]] = {
     "198.51.100.0/24": {"country": {"iso_code": "DE"}},
     "203.0.113.0/24": {"country_code": "FR", "as_name": "Example Telecom"},
     "192.0.2.0/25": {"country": {"iso_code": "DE"}},
@@ -121,7 +122,7 @@ def test_facts_of_addresses_are_what_a_naive_reading_says(book: AddressBook, rec
 def test_a_file_that_is_no_database_is_refused_at_the_start(tmp_path: Path) -> None:
     (tmp_path / "bad.mmdb").write_text("no")
     for path in (tmp_path / "bad.mmdb", tmp_path / "none.mmdb"):
-        with pytest.raises(ConfigError, match="AUDIT_BOT_GEOIP_DB.*MaxMind DB file"):
+        with pytest.raises(ConfigError, match=r"AUDIT_BOT_GEOIP_DB.*MaxMind DB file"):
             load(AUDIT_BOT_GEOIP_DB=str(path))
 
 

@@ -7,26 +7,17 @@ for, from the first-seen tables, so that nothing stored can be out of date. `sto
 from __future__ import annotations
 
 import json
-<<<<<<< HEAD
 from collections.abc import Callable, Iterator, Mapping
-=======
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property, partial
->>>>>>> 2ae0af5 (An address database says where addresses are: country, operator, countries new to an actor)
+from functools import partial
 from itertools import chain
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-<<<<<<< HEAD
+from bot.detect.address_facts import first_in_country, of_address
 from bot.detect.columns import BoolColumn, Column, Columns, Ints, NumberColumn, TextColumn
 from bot.detect.dictionary import Ids, Names, as_json, distinct, names_of
-=======
-from bot.detect.address_facts import first_in_country, of_address
-from bot.detect.columns import BoolColumn, Codes, Column, Columns, Ints, NumberColumn, TextColumn
->>>>>>> 2ae0af5 (An address database says where addresses are: country, operator, countries new to an actor)
 from bot.fields import (
     ACTOR_KINDS,
     ACTOR_TYPES,
@@ -259,8 +250,8 @@ class _Facts:
     def _country_new(self, columns: Columns) -> BoolColumn:
         actors = self._key(columns, "actor")
         keys, times = self._known("actor_ip", actors)
-        distinct, place = np.unique(keys & 0xFFFFFFFF, return_inverse=True)
-        names = _names(self._store, "addresses", distinct)
+        addresses, place = np.unique(keys & 0xFFFFFFFF, return_inverse=True)
+        names = names_of(self._store, "addresses", addresses)
         known = (keys >> 32, place, times)
         return self._is_first(columns, first_in_country(columns, actors, known, names, self._settings))
 

@@ -9,13 +9,8 @@ import functools
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-<<<<<<< HEAD
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import Any, TypeVar
-=======
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import Any
->>>>>>> 2ae0af5 (An address database says where addresses are: country, operator, countries new to an actor)
+from typing import Any, TypeVar
 
 from bot.addresses import parse_address
 from bot.fields import FACTS, FIELDS, OF_ADDRESS, TEXT_FIELDS, FactSettings
@@ -23,12 +18,8 @@ from bot.model import Level
 from bot.query.tree import And, Compare, Condition, Flag, Match, Not, Or, Pattern, Within, Word
 from bot.store import pieces
 from bot.store.schema import Connection
-<<<<<<< HEAD
-from bot.store.views import FACT_SQL
-from bot.times import MINUTE, parse_time
-=======
 from bot.store.views import FACT_SQL, LEARNT
->>>>>>> 2ae0af5 (An address database says where addresses are: country, operator, countries new to an actor)
+from bot.times import MINUTE, parse_time
 
 Sql = tuple[str, list[Any]]
 T = TypeVar("T")
