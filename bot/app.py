@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from bot import rulebook
 from bot.alert.outbox import Channels
@@ -16,6 +14,7 @@ from bot.fields import FactSettings
 from bot.pipeline import Pipeline
 from bot.poll.client import Portal
 from bot.poll.run import TypeReader
+from bot.reading import now, opened, rules_folder
 from bot.rule_changes import record
 from bot.rulebook import Rulebook
 from bot.settings import Settings
@@ -23,11 +22,6 @@ from bot.store import outbox
 from bot.store.locks import ingest_lock
 from bot.store.schema import Store
 from bot.times import DAY, SECOND
-
-
-def now() -> int:
-    """Return the time in microseconds; the only clock of the program."""
-    return time.time_ns() // 1000
 
 
 @dataclass
@@ -91,21 +85,11 @@ def writing(settings: Settings, command: str, wait: Callable[[str], bool] | None
     `wait` is as in `ingest_lock`; nothing is opened before the lock is ours, so a waiting process migrates nothing
     under a running one. Raises LockedError, StoreError, RuleError, ConfigError.
     """
-    folder = rulebook.rules_folder(settings.rules)
+    folder = rules_folder(settings.rules)
     if settings.strict_files:
         rulebook.refuse_writable(folder)
     with ingest_lock(settings.db, command, wait), opened(settings.db, create=True) as store:
         yield build(settings, store)
-
-
-@contextmanager
-def opened(path: Path, *, create: bool = False) -> Iterator[Store]:
-    """Open a database and close it again."""
-    store = Store(path, create=create)
-    try:
-        yield store
-    finally:
-        store.close()
 
 
 def build(settings: Settings, store: Store) -> App:

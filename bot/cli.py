@@ -228,7 +228,7 @@ def backup(
     rules: Rules = None,
 ) -> None:
     """Copy the database, whole and consistent, while the service runs."""
-    from bot.app import opened
+    from bot.reading import opened
     from bot.store.backup import backup as run
 
     with opened(settings(db, rules).db) as store:
@@ -249,7 +249,7 @@ def journal_verify(
     rules: Rules = None,
 ) -> None:
     """Check that no entry was changed or cut. A cut of the newest entries shows only against an anchor."""
-    from bot.app import opened
+    from bot.reading import opened
     from bot.store.journal import verify
 
     with opened(settings(db, rules).db) as store:
@@ -263,7 +263,7 @@ def journal_verify(
 @journal_cli.command("export")
 def journal_export(db: Db = None, rules: Rules = None) -> None:
     """Write every entry as a JSON line, the oldest first, with its hash."""
-    from bot.app import opened
+    from bot.reading import opened
     from bot.show import lines
     from bot.store.journal import entries
 

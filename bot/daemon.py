@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from bot.app import App, now, writing
+from bot.app import App, writing
 from bot.errors import ConfigError, LockedError
 from bot.logs import configure_logs
+from bot.reading import now
 from bot.service import Service
 from bot.serving import Serving
 from bot.settings import Settings, survey

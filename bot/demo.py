@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bot.app import now, writing
+from bot.app import writing
 from bot.errors import ConfigError
 from bot.logs import configure_logs
+from bot.reading import now
 from bot.sandbox import attacks, cortex
 from bot.sandbox.slack import FakeSlack, fake_slack
 from bot.sandbox.slack_state import ALERTS, GROUP, OPS, TOKEN

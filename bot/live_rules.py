@@ -10,8 +10,9 @@ from pathlib import Path
 from watchfiles import Change, watch
 
 from bot import rulebook
-from bot.app import App, now
+from bot.app import App
 from bot.errors import AuditBotError, ConfigError, RuleError
+from bot.reading import now, rules_folder
 from bot.rule_changes import record
 from bot.rulebook import Rulebook
 from bot.store import outbox
@@ -59,7 +60,7 @@ class LiveRules:
 
     def _folder(self) -> Path:
         """Return the folder to watch: that of a single file, since editors replace files."""
-        path = rulebook.rules_folder(self._home)
+        path = rules_folder(self._home)
         return path if path.is_dir() else path.parent
 
     def _try_reload(self) -> bool:
@@ -101,7 +102,7 @@ class LiveRules:
 def _home(path: Path) -> Path:
     """Return where the rules come from as long as the service runs: if that goes, the shipped ones are no stand-in."""
     try:
-        return rulebook.rules_folder(path).absolute()
+        return rules_folder(path).absolute()
     except ConfigError:
         return path
 

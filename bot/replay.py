@@ -11,11 +11,11 @@ from typing import Any
 
 from bot import rulebook
 from bot.alert.outbox import Channels, Postman
-from bot.app import opened
 from bot.detect.strange import ForestWatch
 from bot.model import AlertView, Record
 from bot.pipeline import Pipeline, Report
 from bot.poll.records import read_files
+from bot.reading import opened
 from bot.settings import Settings
 from bot.show import lines, progress, table
 from bot.store import alerts, deliveries, notices

@@ -18,11 +18,12 @@ from bot.detect.sensitive import parse_sensitive
 from bot.detect.sigma import load_rules
 from bot.errors import AuditBotError, ConfigError, Problem, RuleError
 from bot.fields import SENSITIVE_TYPES
+from bot.reading import SENSITIVE, rules_folder
 from bot.store.alerts import remember_rules
 from bot.store.schema import Store
 
-SHIPPED = Path(__file__).resolve().parent.parent / "rules"
-ROUTING, FOREST, SENSITIVE = SETTINGS_FILES = ("routing.yml", "forest.yml", "sensitive.yml")
+ROUTING, FOREST = "routing.yml", "forest.yml"
+SETTINGS_FILES = (ROUTING, FOREST, SENSITIVE)
 
 
 @dataclass(frozen=True)
@@ -39,18 +40,6 @@ class Rulebook:
     def reporting(self) -> tuple[CompiledRule, ...]:
         """The rules that give findings of their own, never without bulk delete."""
         return with_minimum(self.rules)
-
-
-def rules_folder(path: Path) -> Path:
-    """Return the folder (or file) to read rules from: the shipped ones where the default does not exist.
-
-    Raises ConfigError where a path that somebody chose does not exist.
-    """
-    if path.exists():
-        return path
-    if path == Path("rules") and SHIPPED.exists():
-        return SHIPPED
-    raise ConfigError(f"There are no rules at {path}: set AUDIT_BOT_RULES, or give --rules, to a folder of rule files.")
 
 
 def refuse_writable(path: Path) -> None:

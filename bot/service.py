@@ -15,11 +15,12 @@ from dataclasses import dataclass, field
 from bot.alert import digest, follow
 from bot.alert.outbox import Postman
 from bot.alert.pictures import Illustrator
-from bot.app import App, now
+from bot.app import App
 from bot.errors import AccessError, ApiError, DeliveryError, StoreError
 from bot.keeping import Keeping
 from bot.live_rules import LiveRules
 from bot.poll.client import Portal
+from bot.reading import now
 from bot.schedule import Job, Schedule
 from bot.slack.bolt import SlackApp
 from bot.store import inquiries, outbox, proposals

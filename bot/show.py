@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -14,8 +14,10 @@ from rich.table import Table
 from rich.text import Text
 
 from bot.errors import QueryError
-from bot.pipeline import Progress as Seen
-from bot.pipeline import Report
+
+if TYPE_CHECKING:  # a quick answer needs no pipeline
+    from bot.pipeline import Progress as Seen
+    from bot.pipeline import Report
 
 SHORT_CELL = 20  # columns of such cells are never folded
 WIDE = 200  # columns of a table that goes into a file or a pipe

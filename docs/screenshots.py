@@ -12,9 +12,10 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
-from bot.app import App, now
+from bot.app import App
 from bot.charts.heat import heat_map
 from bot.demo import running
+from bot.reading import now
 from bot.settings import load
 from bot.store import digest, outbox
 from bot.terminal.explain import show_story

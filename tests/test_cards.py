@@ -65,7 +65,7 @@ def seen(name: str, title: str, standing: Standing, state: AlertState = "open") 
     return replace(view(about), findings=(found,), standing=standing, first_seen={"192.0.2.66": NOW})
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(name=NAME, title=NAME, reason=NAME, state=st.sampled_from(STATES), answer=st.sampled_from(ANSWERS),
        kind=st.sampled_from(KINDS), removed=st.booleans())  # fmt: skip
 def test_no_text_of_a_stranger_is_markup_and_nothing_is_over_a_limit(

@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 
 from bot.detect.sigma import load_rules
 from bot.model import Finding, Level
-from bot.rulebook import SHIPPED
+from bot.reading import SHIPPED
 from bot.store.alerts import insert_finding
 from bot.store.schema import Store
 from bot.terminal.rules_commands import rules_cli

@@ -112,7 +112,7 @@ STEP = st.tuples(st.sampled_from(sorted(PEOPLE)), st.one_of(ABOUT_ALERT, ABOUT_O
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(level=st.sampled_from([Level.low, Level.high, Level.critical]), steps=st.lists(STEP, max_size=14))
 def test_any_order_of_clicks_ends_in_a_state_that_the_journal_explains(level: Level, steps: list[Any]) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -13,7 +13,8 @@ from bot.detect.rule_tests import run_tests
 from bot.detect.sigma import load_rules
 from bot.detect.tests_block import EVENT_KEYS
 from bot.model import Level
-from bot.rulebook import SHIPPED, read_rulebook
+from bot.reading import SHIPPED
+from bot.rulebook import read_rulebook
 from bot.terminal.rule_docs import BEGIN, DOCS, END, fields_page, rules_table, with_table
 
 PAGE = (DOCS / "rules.md").read_text(encoding="utf-8")

@@ -120,7 +120,7 @@ def all_facts(store: Store) -> list[tuple[object, ...]]:
     return sorted(rows, key=repr)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=35, deadline=None)
 @given(EVENTS, st.randoms(use_true_random=False), st.integers(1, 5))
 def test_any_order_and_batching_of_arrival_ends_in_the_same_facts(
     records: list[Record], dice: object, batch: int
@@ -140,7 +140,7 @@ def test_any_order_and_batching_of_arrival_ends_in_the_same_facts(
         mixed.close()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=35, deadline=None)
 @given(EVENTS)
 def test_facts_say_the_same_in_sql_and_over_columns(records: list[Record]) -> None:
     """The view that people open and the columns that rules read must not disagree."""
@@ -229,7 +229,7 @@ def test_what_is_usual_for_an_actor_is_what_the_catalogue_says(records: list[Rec
         store.close()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=35, deadline=None)
 @given(EVENTS)
 def test_facts_are_what_the_catalogue_says(records: list[Record]) -> None:
     """Against a naive reading of the definitions."""

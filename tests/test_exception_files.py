@@ -14,7 +14,8 @@ from bot.errors import ConfigError
 from bot.fields import FactSettings
 from bot.model import FOREST
 from bot.query import parse_condition
-from bot.rulebook import SHIPPED, check, read_rulebook
+from bot.reading import SHIPPED
+from bot.rulebook import check, read_rulebook
 from bot.store.conditions import prepare, sql_condition
 from bot.store.exceptions import TimedException
 from bot.store.schema import Store

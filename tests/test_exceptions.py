@@ -296,7 +296,7 @@ CONDITIONS: dict[str, Callable[[str | None, str], bool]] = {
 }
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     burst=st.lists(st.tuples(WHO, WHAT), min_size=1, max_size=6),
     around=st.lists(st.tuples(WHO, WHAT), max_size=3),

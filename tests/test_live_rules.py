@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bot import app as app_module
+from bot import reading
 from bot.app import App, build, writing
 from bot.detect.match import Evaluation
 from bot.errors import ConfigError, StoreError
@@ -60,7 +60,7 @@ def test_a_good_edit_takes_effect_and_is_announced_with_what_it_would_have_done(
     app: App, folder: Path, store: Store
 ) -> None:
     """Added and changed lines, and the back-test over 7 and 30 days."""
-    now = app_module.now()
+    now = reading.now()
     add(store, [record(now - days * DAY, "DELETE", object_=f"s{days}") for days in (2, 5, 20)])
     (folder / "service.yml").write_text(RULE.format(n=2, type="SERVICE").replace("Deletion of a team", "Deletions"))
     LiveRules(app).reload()
@@ -101,7 +101,7 @@ def test_a_deleted_file_never_leaves_no_rules(app: App, folder: Path, store: Sto
 
 def test_a_removed_rule_closes_its_open_alerts(app: App, folder: Path, store: Store) -> None:
     """An alert that nobody can explain any more is closed, and says why."""
-    now = app_module.now()
+    now = reading.now()
     store.set_meta("live_since", "0")
     from bot.pipeline import Report
 
@@ -266,7 +266,7 @@ def test_closing_an_alert_that_was_never_posted_queues_nothing(app: App, folder:
     """There is no message to draw again, and an update of none would wait, and be counted as late, for ever."""
     from bot.pipeline import Report
 
-    app.pipeline.take([record(app_module.now() - MINUTE, "DELETE", type_="TEAM")], Report(), history=True)
+    app.pipeline.take([record(reading.now() - MINUTE, "DELETE", type_="TEAM")], Report(), history=True)
     (folder / "service.yml").write_text(RULE.format(n=2, type="SERVICE"))
     (folder / "team.yml").unlink()
     LiveRules(app).reload()

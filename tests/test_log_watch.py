@@ -9,7 +9,8 @@ import pytest
 
 from bot.detect.log_watch import LogWatch
 from bot.model import SILENCE, TAMPERING, Finding
-from bot.rulebook import SHIPPED, keep, read_rulebook
+from bot.reading import SHIPPED
+from bot.rulebook import keep, read_rulebook
 from bot.sandbox import cortex
 from bot.store import alerts, gaps, sightings
 from bot.store.schema import Store

@@ -33,7 +33,7 @@ from tests.rule_random import (
 
 RULES = Path(__file__).parent / "data" / "rules"
 SEEDS = st.integers(0, 2**32)  # not st.randoms: that draws number by number, a hundred times slower
-SLOW = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+SLOW = settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.too_slow])
 HEAD = "status: test\nlevel: low\ndescription: made up\n"
 MATCH = "logsource: {product: cortex, service: audit}\ndetection:\n  selection: {action: %s}\n  condition: selection\n"
 

@@ -6,7 +6,8 @@ import pytest
 
 from bot.detect.minimum import BULK_DELETE, with_minimum
 from bot.detect.sigma import load_rules
-from bot.rulebook import SHIPPED, read_rulebook
+from bot.reading import SHIPPED
+from bot.rulebook import read_rulebook
 from bot.store.schema import Store
 from tests.conftest import START, add, record
 from tests.test_detection import PLAIN

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from bot.app import App, now, writing
+from bot.app import App, writing
 from bot.errors import AccessError, ApiError, DeliveryError, StoreError
 from bot.poll.client import Portal
+from bot.reading import now
 from bot.sandbox import cortex
 from bot.sandbox.slack_state import ALERTS
 from bot.service import BROKEN, DEAF_SECONDS, Service

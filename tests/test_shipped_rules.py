@@ -15,7 +15,8 @@ from bot.detect.rule_files import read_rule_files
 from bot.detect.rule_tests import run_tests
 from bot.detect.rules import CompiledRule
 from bot.fields import FactSettings
-from bot.rulebook import SHIPPED, Rulebook, read_rulebook
+from bot.reading import SHIPPED
+from bot.rulebook import Rulebook, read_rulebook
 
 FILES = read_rule_files(SHIPPED)
 

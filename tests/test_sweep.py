@@ -80,7 +80,7 @@ def test_a_twin_is_believed_only_when_a_second_read_shows_it() -> None:
     assert len(second.records) == 2
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10**6), st.integers(1500, 4500), st.floats(0.0, 0.5))
 def test_rows_that_shift_between_pages_are_neither_lost_nor_doubled(seed: int, count: int, shift: float) -> None:
     """Whatever moves while it is read, what is settled is the truth, and no double is ever stored."""

@@ -16,10 +16,11 @@ from pathlib import Path
 
 from rich.progress import track
 
-from bot.app import build, opened
+from bot.app import build
 from bot.detect.rules import CompiledRule
 from bot.fields import LEARNING_DAYS
 from bot.poll.records import read_files
+from bot.reading import opened
 from bot.settings import Settings
 from bot.store import alerts
 from bot.times import DAY, WEEK

@@ -20,12 +20,12 @@ from typing import Any
 
 import numpy as np
 
-from bot.app import opened
 from bot.detect.columns import Columns, TextColumn
 from bot.detect.match import Evaluation
 from bot.detect.rules import CompiledRule
 from bot.detect.sigma import load_rules
 from bot.fields import FactSettings
+from bot.reading import opened
 from bot.times import MINUTE, SECOND
 
 LEAST, SPAN = 10, 10 * MINUTE

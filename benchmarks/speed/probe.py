@@ -12,10 +12,11 @@ from typing import Any
 
 from benchmarks.speed import logs
 from bot import rulebook
-from bot.app import opened, writing
+from bot.app import writing
 from bot.fields import FactSettings
 from bot.model import Record
 from bot.poll.records import parse_record
+from bot.reading import opened
 from bot.settings import Settings, load
 from bot.store import search
 from bot.store.schema import Store

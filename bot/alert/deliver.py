@@ -64,6 +64,8 @@ class Courier:
             gone = self._leave(known, after, findings, lanes.left(before, after))
             if gone is not None:
                 return gone, True
+        if after.level > before.level:
+            outbox.hurry(self.store, after.id, int(after.level), self.now)
         if not self._is_news(before, after, how, known):
             return after, False
         self._tell(before, after, how, known)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bot.app import now, portal_of
+from bot.app import portal_of
 from bot.doctor import database, outside, setup
 from bot.doctor.lines import Line
 from bot.errors import AuditBotError, ConfigError
+from bot.reading import now
 from bot.settings import Settings
 from bot.show import lines as print_lines
 from bot.show import plain, say

@@ -11,6 +11,7 @@ from pathlib import Path
 from bot import rulebook
 from bot.doctor.lines import Line, bad, ok, warn
 from bot.errors import AuditBotError, ConfigError, RuleError
+from bot.reading import rules_folder
 from bot.settings import Settings, say_wrong
 from bot.store.schema import VERSION, WAL_IS_SAFE
 
@@ -57,7 +58,7 @@ def _advice(settings: Settings) -> Iterator[Line]:
 def rules_lines(settings: Settings) -> Iterator[Line]:
     """Say whether the rule files can be read, and who may write them."""
     try:
-        path = rulebook.rules_folder(settings.rules)
+        path = rules_folder(settings.rules)
         book = rulebook.read_rulebook(path)
         yield ok("rules", f"{len(book.reporting)} rules in {path}")
     except RuleError as error:

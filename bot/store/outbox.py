@@ -119,6 +119,16 @@ def put_card(
     put(store, "card", now, alert=alert, channel=channel, body=f"{kind} {number}")
 
 
+def hurry(store: Store, alert: int, urgency: int, now: int) -> None:
+    """Let an alert's message that still waits go out as what it has become, without the pause after an error."""
+    with store.write() as connection:
+        connection.execute(
+            "UPDATE outbox SET urgency = max(urgency, ?), due = min(due, ?)"
+            " WHERE alert = ? AND kind = 'post' AND state = 'pending'",
+            (urgency, now, alert),
+        )
+
+
 def claim(store: Store, now: int) -> Row | None:
     """Take the most urgent row that is due, marking it as being sent; None when there is nothing to do.
 

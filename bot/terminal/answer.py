@@ -8,8 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bot import rulebook
-from bot.app import now, opened
 from bot.ask.answer import (
     Alerts,
     Answer,
@@ -28,11 +26,12 @@ from bot.ask.answer import answer as ask
 from bot.ask.examples import EXAMPLES
 from bot.ask.sheet import csv_lines, records
 from bot.charts.heat import heat_map
-from bot.errors import ConfigError, RuleError
+from bot.errors import ConfigError
 from bot.fields import FACTS, FactSettings
 from bot.model import Alert, AlertView, Event, Rule
 from bot.poll.records import to_json
 from bot.query import BEGIN, END, Query, parse_command, parse_query
+from bot.reading import fact_settings, now, opened
 from bot.settings import Settings
 from bot.show import lines, plain, say, table
 from bot.store import alerts, exceptions, gaps
@@ -57,14 +56,6 @@ def span(since: str | None, until: str | None, facts: FactSettings) -> tuple[int
     words = [f'{name}:"{text}"' for name, text in (("since", since), ("until", until)) if text]
     found = parse_query(" ".join(words), now(), facts.zone, default_last=None)
     return found.since, found.until
-
-
-def fact_settings(settings: Settings) -> FactSettings:
-    """Return what facts need; broken rule files are no reason not to answer."""
-    try:
-        return settings.fact_settings(rulebook.read_rulebook(settings.rules).sensitive)
-    except (RuleError, ConfigError):
-        return settings.fact_settings()
 
 
 def answer(settings: Settings, text: str, format_: str) -> None:

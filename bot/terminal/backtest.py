@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from bot import rulebook
-from bot.app import opened
 from bot.charts.bursts import bursts_by_rule
 from bot.detect import facts
 from bot.detect.groups import Group
@@ -19,6 +18,7 @@ from bot.detect.match import Burst, Evaluation
 from bot.detect.rules import CompiledRule, RuleSet
 from bot.errors import ConfigError
 from bot.fields import FactSettings
+from bot.reading import opened
 from bot.settings import Settings
 from bot.show import lines, progress, say, table
 from bot.store.schema import Store

@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from bot.errors import RuleError
-from bot.rulebook import Rulebook, check, read_texts, rules_folder
+from bot.reading import rules_folder
+from bot.rulebook import Rulebook, check, read_texts
 from bot.strict.report import Report
 from bot.strict.yaml_lines import Table, Text, read_documents
 

@@ -38,7 +38,7 @@ def list_(
     rules: Rules = None,
 ) -> None:
     """List the exceptions in force, with how many findings each hides, and how many events these have."""
-    from bot.app import now, opened
+    from bot.reading import now, opened
     from bot.show import lines, table
     from bot.store import exceptions
     from bot.store.alerts import rule_texts
@@ -73,11 +73,10 @@ def add(
     Prints what it would have hidden in the last 30 days. It is in force at once: the two-person rule holds in Slack,
     and what would have waited there for a second person is told in the channel.
     """
-    from bot.app import now, opened
     from bot.errors import ConfigError
+    from bot.reading import fact_settings, now, opened
     from bot.show import say
     from bot.store import coverage, exceptions
-    from bot.terminal.answer import fact_settings
     from bot.times import DAY, iso
 
     if not math.isfinite(days):
@@ -101,7 +100,7 @@ def add(
 @exceptions_cli.command()
 def remove(number: Number, db: Db = None, rules: Rules = None) -> None:
     """End an exception now. What it hid is looked at again as soon as it goes on."""
-    from bot.app import now, opened
+    from bot.reading import now, opened
     from bot.show import say
     from bot.store import exceptions
 
@@ -120,8 +119,8 @@ def export(
     rules: Rules = None,
 ) -> None:
     """Print exceptions as Sigma filters, for rules/exceptions/: reviewed, and without an end."""
-    from bot.app import now, opened
     from bot.errors import ConfigError
+    from bot.reading import now, opened
     from bot.rulebook import read_rulebook
     from bot.store import exceptions
     from bot.terminal.exception_files import filter_file

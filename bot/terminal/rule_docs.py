@@ -8,7 +8,8 @@ from pathlib import Path
 
 from bot.detect.rules import CompiledRule
 from bot.fields import EVENT_FIELDS, FACTS, LEARNING_DAYS, Field
-from bot.rulebook import SHIPPED, read_rulebook
+from bot.reading import SHIPPED
+from bot.rulebook import read_rulebook
 
 DOCS = SHIPPED.parent / "docs"
 BEGIN, END = "<!-- the table is made by python -m bot.terminal.rule_docs -->", "<!-- end of the table -->"

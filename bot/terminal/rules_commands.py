@@ -140,7 +140,7 @@ def new(
     from uuid import uuid4
 
     from bot.detect.rule_template import new_rule, slug
-    from bot.rulebook import rules_folder
+    from bot.reading import rules_folder
 
     title = " ".join(title.split())
     if not 0 < len(title) <= 200 or not title.isprintable():
@@ -182,7 +182,8 @@ def _read(settings: Settings, path: Path | None) -> tuple[Rulebook | None, list[
     Of one file of the rules folder, what is wrong with other files is told only where this one is fine by itself.
     """
     from bot.errors import RuleError
-    from bot.rulebook import SETTINGS_FILES, SHIPPED, check, read_rulebook, read_texts
+    from bot.reading import SHIPPED
+    from bot.rulebook import SETTINGS_FILES, check, read_rulebook, read_texts
 
     read = _place(settings, path)
     try:
@@ -198,7 +199,7 @@ def _read(settings: Settings, path: Path | None) -> tuple[Rulebook | None, list[
 
 def _place(settings: Settings, path: Path | None) -> _Read:
     """Return what to read: a file of the rules folder with all the folder, since rules name each other across files."""
-    from bot.rulebook import rules_folder
+    from bot.reading import rules_folder
 
     if path is None:
         return _Read(rules_folder(settings.rules))
@@ -282,7 +283,7 @@ def _list_cell(row: dict[str, Any], name: str) -> Any:
 
 def _records(settings: Settings, book: Rulebook, *, cost: bool) -> tuple[dict[str, RuleStats], dict[str, float]]:
     """Return what the database knows of each rule and, where asked for, what each costs; nothing without one."""
-    from bot.app import now, opened
+    from bot.reading import now, opened
     from bot.store.rule_stats import stats
     from bot.terminal.rule_costs import costs
 

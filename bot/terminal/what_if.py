@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from bot import rulebook
-from bot.app import opened
 from bot.detect.groups import Group
 from bot.detect.match import Burst
 from bot.detect.rules import CompiledRule, RuleSet
 from bot.errors import ConfigError
+from bot.reading import opened
 from bot.rule_changes import Changes, compare
 from bot.rulebook import Rulebook
 from bot.settings import Settings
