@@ -15,6 +15,7 @@ import re2
 from numpy.typing import NDArray
 
 from bot.detect.columns import BoolColumn, Columns, Ints, NumberColumn, TextColumn
+from bot.fields import TEXT_FIELDS
 
 Mask = NDArray[np.bool_]
 Network = IPv4Network | IPv6Network
@@ -22,6 +23,7 @@ How = Literal["equals", "contains", "startswith", "endswith", "regex"]
 Order = Literal["equals", "lt", "lte", "gt", "gte"]
 
 SPARSE = 4  # taking an event out to look at it alone costs about as much as looking at so many things in a row
+FEW = 64  # events: a pass of a few minutes
 _ZONE = re.compile(r"%[^/]*")  # the interface behind a link-local address: fe80::1%eth0
 
 _COMPARE: dict[How, Callable[[str, str], bool]] = {
@@ -263,11 +265,26 @@ class Every(Parts):
 
     def decide(self, view: View) -> Mask:
         """Return which events satisfy it: cheap parts first, what costs more only for events that are left then."""
+        if len(view.columns) <= FEW:
+            return self._in_turn(view)
         mask = np.ones(len(view.columns), dtype=np.bool_)
         for cost, part in sorted(((_cost(view, part), part) for part in self.parts), key=operator.itemgetter(0)):
             narrow = SPARSE * np.count_nonzero(mask) < cost
             mask = _narrowed(view, mask, part) if narrow else mask & view.mask(part)
         return mask
+
+    def _in_turn(self, view: View) -> Mask:
+        """Return the same of a few events: to choose among them would cost more than to look at all."""
+        mask = np.ones(len(view.columns), dtype=np.bool_)
+        for part in self._plain_first:
+            if not mask.any():
+                break
+            mask = mask & view.mask(part)
+        return mask
+
+    @cached_property
+    def _plain_first(self) -> list[Condition]:
+        return sorted(self.parts, key=lambda part: not part.fields.issubset(TEXT_FIELDS))
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ class Evaluation:
     """
 
     def __init__(self, columns: Columns, rules: Iterable[CompiledRule] = ()) -> None:
-        self._columns = columns
+        self.columns = columns
         self._view = View(columns) if len(columns) <= SLICE else None
         self._chained: dict[CompiledRule, _Judged] = {}
         self._packed: dict[Condition, list[NDArray[np.uint8]]] = {}
@@ -93,13 +93,13 @@ class Evaluation:
         if rule.condition not in self._packed:
             self._decide([rule.condition])
         packed = np.concatenate(self._packed[rule.condition])
-        return np.unpackbits(packed, count=len(self._columns)).view(np.bool_)
+        return np.unpackbits(packed, count=len(self.columns)).view(np.bool_)
 
     def _decide(self, conditions: Iterable[Condition]) -> None:
         """Decide conditions slice by slice, so that answers at a byte an event are kept for no more than a slice."""
         self._packed |= {condition: [] for condition in conditions}
-        for begin in range(0, len(self._columns), SLICE):
-            view = View(self._columns.take(slice(begin, begin + SLICE)))
+        for begin in range(0, len(self.columns), SLICE):
+            view = View(self.columns.take(slice(begin, begin + SLICE)))
             for condition in conditions:
                 self._packed[condition].append(np.packbits(view.mask(condition)))
 
@@ -110,7 +110,7 @@ class Evaluation:
         if rule not in self._chained:
             self._chained[rule] = self._judge(rule)
         judged = self._chained[rule]
-        mask = np.zeros(len(self._columns), dtype=np.bool_)
+        mask = np.zeros(len(self.columns), dtype=np.bool_)
         mask[judged.entries.line.rows[judged.anchors]] = True
         return mask
 
@@ -118,16 +118,16 @@ class Evaluation:
         return self._judge_plain(rule) if rule.correlation is None else self._judge_windows(rule.correlation)
 
     def _judge_plain(self, rule: CompiledRule) -> _Judged:
-        entries = plain_entries(rule, self._columns, self._condition(rule))
+        entries = plain_entries(rule, self.columns, self._condition(rule))
         size = len(entries.line)
         return _Judged(entries, np.ones(size, dtype=np.bool_), np.arange(size))
 
     def _judge_windows(self, correlation: Correlation) -> _Judged:
         matched = [self._events(slot.rule) for slot in correlation.slots]
-        entries = slot_entries(correlation.group_by, correlation.slots, matched, self._columns)
+        entries = slot_entries(correlation.group_by, correlation.slots, matched, self.columns)
         start = entries.line.since(correlation.timespan)
         if correlation.kind == "value_count":
-            values = counted_values(entries, correlation.slots, self._columns)
+            values = counted_values(entries, correlation.slots, self.columns)
             seen = distinct(entries.line, *values, correlation.timespan)
             return _Judged(entries, _within(seen, correlation), start, values)
         if correlation.kind == "event_count":
@@ -136,7 +136,7 @@ class Evaluation:
 
     def _describe(self, judged: _Judged, start: Ints, end: Ints, last: Ints) -> Iterable[Burst]:
         """Return the bursts whose events are the entries [start, end) and whose last anchors are `last`."""
-        entries, columns = judged.entries, self._columns
+        entries, columns = judged.entries, self.columns
         rows, time = entries.line.rows, entries.line.time
         actor, ip = columns.text("actor"), columns.text("ip")
         lowest, highest = span_extremes(actor.codes[rows].astype(np.int64), start, end)

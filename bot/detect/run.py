@@ -66,11 +66,12 @@ class Detector:
             self._evaluate(tasks, report, now, history)
             return report
         fresh = facts.read(self.store, self.settings, "e.id > ?", (added.after,))
-        affected = self._changed_by_late(added) if added.late else fresh
+        new = Evaluation(fresh)
+        affected = Evaluation(self._changed_by_late(added)) if added.late else new
         tasks = []
         for rule in rules:
             by_fact = bool(rule.fields & FACT_NAMES) and added.late
-            look_at = affected if by_fact else fresh
+            look_at = affected if by_fact else new
             tasks += self._guarded(report, rule, partial(self._task, rule, look_at, all_groups=by_fact))
         self._evaluate(tasks, report, now, history)
         return report
@@ -78,7 +79,7 @@ class Detector:
     def run_span(self, rules: Iterable[CompiledRule], since: int, until: int, now: int, *, history: bool) -> Report:
         """Bring the findings up to date with all events of a span: for what an earlier pass could not look at."""
         report = Report()
-        span = facts.read(self.store, self.settings, "e.time BETWEEN ? AND ?", (since, until))
+        span = Evaluation(facts.read(self.store, self.settings, "e.time BETWEEN ? AND ?", (since, until)))
         tasks = []
         for rule in rules:
             tasks += self._guarded(report, rule, partial(self._task, rule, span, all_groups=True))
@@ -101,13 +102,13 @@ class Detector:
             {"after": added.after, "since": added.since, "until": added.until},
         )
 
-    def _task(self, rule: CompiledRule, affected: Columns, *, all_groups: bool) -> list[_Task]:
+    def _task(self, rule: CompiledRule, evaluation: Evaluation, *, all_groups: bool) -> list[_Task]:
         """Return what has to be evaluated again, nothing where the events do not concern the rule.
 
         With `all_groups` an event counts even if the rule does not match it (any more): its facts may have changed, and
         where groups are made of facts, it may have left one that its fields no longer name.
         """
-        evaluation = Evaluation(affected)
+        affected = evaluation.columns
         matched = np.ones(len(affected), dtype=np.bool_) if all_groups else evaluation.matching(rule)
         if not matched.any():
             return []
