@@ -23,6 +23,8 @@ How = Literal["equals", "contains", "startswith", "endswith", "regex"]
 Order = Literal["equals", "lt", "lte", "gt", "gte"]
 
 SPARSE = 4  # taking an event out to look at it alone costs about as much as looking at so many things in a row
+GATED = frozenset(("action", "type"))
+MOST_PAIRS = 10_000  # remembered for each rule
 FEW = 64  # events: a pass of a few minutes
 _ZONE = re.compile(r"%[^/]*")  # the interface behind a link-local address: fe80::1%eth0
 
@@ -87,6 +89,13 @@ class View:
         if field not in self._texts:
             self._texts[field] = Texts(self.columns.text(field))
         return self._texts[field]
+
+    @cached_property
+    def gated(self) -> list[tuple[str | None, ...]]:
+        """Return action and type of each event."""
+        columns = [self.columns.text(field) for field in sorted(GATED)]
+        texts = [[None if code < 0 else one.values[code] for code in one.codes.tolist()] for one in columns]
+        return list(zip(*texts, strict=True))
 
     def mask(self, condition: Condition) -> Mask:
         """Return which events satisfy the condition; not to be written to."""
@@ -275,16 +284,43 @@ class Every(Parts):
 
     def _in_turn(self, view: View) -> Mask:
         """Return the same of a few events: to choose among them would cost more than to look at all."""
-        mask = np.ones(len(view.columns), dtype=np.bool_)
-        for part in self._plain_first:
+        gate, others = self._gate
+        mask = gate.mask(view) if gate else np.ones(len(view.columns), dtype=np.bool_)
+        for part in others:
             if not mask.any():
                 break
             mask = mask & view.mask(part)
         return mask
 
     @cached_property
-    def _plain_first(self) -> list[Condition]:
-        return sorted(self.parts, key=lambda part: not part.fields.issubset(TEXT_FIELDS))
+    def _gate(self) -> tuple[_Gate | None, list[Condition]]:
+        """Return what action and type alone decide, and the other parts, those about facts last."""
+        first = [part for part in self.parts if part.fields and part.fields <= GATED]
+        others = [part for part in self.parts if part not in first]
+        others.sort(key=lambda part: not part.fields.issubset(TEXT_FIELDS))
+        return (_Gate(tuple(first)) if first else None), others
+
+
+class _Gate:
+    """What a rule asks of action and type, remembered for each pair of them: most events concern few rules."""
+
+    def __init__(self, parts: tuple[Condition, ...]) -> None:
+        self._parts = parts
+        self._known: dict[tuple[str | None, ...], bool] = {}
+
+    def mask(self, view: View) -> Mask:
+        """Return which events satisfy it."""
+        pairs = view.gated
+        for row, pair in enumerate(pairs):
+            if pair not in self._known:
+                self._known[pair] = bool(self._decide(View(view.columns.take(np.array([row])))).item())
+        found = np.fromiter(map(self._known.__getitem__, pairs), dtype=np.bool_, count=len(pairs))
+        if len(self._known) > MOST_PAIRS:
+            self._known.clear()
+        return found
+
+    def _decide(self, view: View) -> Mask:
+        return reduce(operator.and_, map(view.mask, self._parts))
 
 
 @dataclass(frozen=True)
