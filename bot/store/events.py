@@ -96,8 +96,8 @@ def add(store: Store, records: Sequence[Record], numbers: Sequence[tuple[int, in
     if not records:
         return NOTHING
     with store.write() as connection:
-        after, newest = connection.execute(
-            "SELECT coalesce(max(id), 0), coalesce(max(time), ?) FROM events", (-FOREVER,)
+        after, newest = connection.execute(  # apart: two of them in one SELECT walk through the whole table
+            "SELECT (SELECT coalesce(max(id), 0) FROM events), (SELECT coalesce(max(time), ?) FROM events)", (-FOREVER,)
         ).fetchone()
         codes = _Codes(connection, records)
         pieces.index(connection)

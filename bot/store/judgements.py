@@ -31,7 +31,7 @@ def confirmed(store: Store, after: int = -1) -> tuple[list[Confirmed], int]:
     """
     rows = store.rows(
         "SELECT coalesce(f.actor, f.grp ->> 'actor'), f.grp ->> 'ip', f.first, f.last, j.time FROM judgements j"
-        " JOIN findings f ON f.alert = j.alert WHERE j.verdict = 'right' AND f.state = 'open' AND j.time > ?",
+        " CROSS JOIN findings f ON f.alert = j.alert WHERE j.verdict = 'right' AND f.state = 'open' AND j.time > ?",
         (after,),
     )
     found = [

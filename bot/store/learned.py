@@ -10,7 +10,7 @@ from bot.times import HOUR
 # One pass in Python over the new rows: half the CPU of an import was once a GROUP BY for each kind of first time.
 _NEW = (
     "SELECT e.time, e.actor, e.ip, i.network, e.object, e.type, e.action FROM events e"
-    " LEFT JOIN addresses i ON i.id = e.ip WHERE e.id > ? ORDER BY e.time"
+    " LEFT JOIN addresses i ON i.id = e.ip WHERE e.id > ? ORDER BY +e.time"  # plus: found by id, then sorted
 )
 
 
