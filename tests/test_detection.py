@@ -163,7 +163,7 @@ def in_one_pass(store: Store) -> list[Shape]:
     return sorted((rule, alerts.group_key(burst.group), burst.first, burst.last, burst.count) for rule, burst in found)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(EVENTS, st.integers(0, 10**6), st.integers(1, 9), st.booleans(), st.sampled_from((2, MANY)))
 def test_any_batches_in_any_order_give_the_findings_of_one_pass(
     records: list[Record], seed: int, size: int, shuffled: bool, many: int

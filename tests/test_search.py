@@ -297,7 +297,7 @@ conditions = st.recursive(
 )
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(events, findings, conditions, st.booleans(), st.tuples(times, times), st.integers(1, 5))
 def test_every_answer_is_that_of_a_walk_over_all_events(
     shared: Store,

@@ -50,7 +50,7 @@ def rings(times: Sequence[int]) -> list[tuple[int, int]]:
     return found
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", range(1))
 def test_an_office_that_sleeps_is_never_told(seed: int) -> None:
     """Half a year of nights and weekends."""
     assert rings(office(26, seed=seed)) == []
