@@ -33,7 +33,7 @@ imports: setup
 	$(BIN)/lint-imports
 
 unit: setup
-	$(BIN)/pytest -n 3 --dist worksteal --cov --cov-report=term:skip-covered -q
+	$(BIN)/pytest -n 2 --dist worksteal --cov --cov-report=term:skip-covered -q
 
 # These take their time. kills: the service is killed 200 times. soak: 15 minutes with a million events.
 # laws: the state machine, for an hour or so.

@@ -155,9 +155,12 @@ def test_two_people_click_at_once_and_one_of_them_is_told_so(bench: Lab) -> None
 
 def test_the_same_click_delivered_twice_counts_once_and_says_nothing(bench: Lab) -> None:
     _, ts = bench.posted_alert()
+    bench.app.poke = lambda: None  # else the message may be drawn again, without the button, before the second one
     for _ in range(2):
         bench.slack.requests.click(GRACE, ALERTS, ts, ACKNOWLEDGE, trigger="7.7")
-    eventually(lambda: "Acknowledged" in words(bench.slack.messages()))
+    bench.settle()
+    bench.deliver()
+    assert "Acknowledged" in words(bench.slack.messages())
     bench.app.close()
     assert bench.slack.ephemerals(GRACE) == []
     assert len(bench.journal("acknowledged")) == 1
