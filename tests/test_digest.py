@@ -197,7 +197,7 @@ def test_a_day_without_anything_is_one_short_line(bench: Lab) -> None:
     message = send(bench, "daily", MONDAY - DAY, MONDAY)
     assert message["text"] == "Digest of Sun 22 Nov: nothing to tell. 0 events, read without gaps."
     assert len(message["blocks"]) == 2
-    head = gathered.head(bench.store)
+    head = journal.head(bench.store)
     assert head is not None
     assert head.hash in words(message)
     assert len(words(message)) < 300

@@ -75,7 +75,9 @@ def test_the_journal_is_exported_and_a_cut_tail_shows_against_an_anchor(store: S
     """JSON lines with hashes; what was cut after the last anchor nobody can see, which the docs say."""
     for number in range(5):
         journal.write(store, START, "U1", "query", {"text": f"\x1b[31m{number}"})
-    anchor = journal.head(store) or ""
+    newest = journal.head(store)
+    assert newest
+    anchor = newest.hash
     folder = store.path.parent
     done = audit_bot("journal", "export", folder=folder)
     out = json_lines(done.stdout)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from bot.model import EXCEPTION, FOREST, Alert, Level, Rule
-from bot.store import alerts, exceptions
+from bot.store import alerts, exceptions, journal
 from bot.store.exceptions import TimedException
 from bot.store.rule_stats import RuleStats, stats
 from bot.store.schema import Store
@@ -22,14 +22,6 @@ TREND = 28 * DAY  # what the picture of a weekly report shows
 FOREST_RULE = Rule(FOREST, "Unusual hours (forest)", Level.medium)
 _POINTS = re.compile(r"quiet, -?\d+ of (\d+) points")
 _IN_SPAN = "opened >= ? AND opened < ?"
-
-
-@dataclass(frozen=True)
-class Head:
-    """The newest entry of the journal; its hash, noted down elsewhere, shows any later cut."""
-
-    entry: int
-    hash: str
 
 
 @dataclass(frozen=True)
@@ -56,7 +48,7 @@ class Daily:
     malformed: int
     last_poll: int | None
     forest: str
-    head: Head | None
+    head: journal.Head | None
 
     @property
     def late(self) -> bool:
@@ -82,7 +74,7 @@ class Weekly:
     alerts: int
     rules: tuple[RuleStats, ...]
     never_fired: tuple[Rule, ...]
-    head: Head | None
+    head: journal.Head | None
 
 
 Digest = Daily | Weekly
@@ -125,7 +117,7 @@ def daily(store: Store, since: int, until: int, now: int) -> Daily:
         malformed=_count(store, "malformed WHERE found >= ? AND found < ?", *span),
         last_poll=None if poll is None else int(poll),
         forest=store.meta("forest") or "not started yet",
-        head=head(store),
+        head=journal.head(store),
     )  # fmt: skip
 
 
@@ -138,7 +130,7 @@ def weekly(store: Store, since: int, until: int) -> Weekly:
         alerts=_count(store, f"alerts WHERE decision LIKE 'posted%' AND {_IN_SPAN}", since, until),
         rules=tuple(sorted(shown, key=lambda one: (-one.alerts_7d, -one.findings_7d, one.rule.title))),
         never_fired=tuple(one.rule for one in known if one.never_fired and one.rule.id != FOREST),
-        head=head(store),
+        head=journal.head(store),
     )  # fmt: skip
 
 
@@ -151,13 +143,6 @@ def bursts(store: Store, until: int) -> list[tuple[Rule, list[tuple[int, int]]]]
     ):
         found[rule].append((max(first, until - TREND), last))
     return [(rule, found[rule.id]) for rule in (*alerts.rule_texts(store).values(), FOREST_RULE)]
-
-
-def head(store: Store) -> Head | None:
-    """Return the newest entry of the journal, None where it is empty."""
-    for entry, digest in store.rows("SELECT id, hash FROM journal ORDER BY id DESC LIMIT 1"):
-        return Head(entry, digest)
-    return None
 
 
 def _count(store: Store, what: str, *parameters: int) -> int:

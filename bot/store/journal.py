@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from bot.store.schema import Store
@@ -13,12 +14,20 @@ from bot.times import iso
 START = "0" * 64
 
 
+@dataclass(frozen=True)
+class Head:
+    """The newest entry of the journal; its hash, noted down elsewhere, shows any later cut."""
+
+    entry: int
+    hash: str
+
+
 def write(store: Store, time: int, who: str, what: str, detail: Mapping[str, Any]) -> None:
     """Append one entry: `who` is a Slack user id or "bot", `what` one word, `detail` is stored as JSON."""
     text = json.dumps(detail, sort_keys=True, ensure_ascii=False, default=str)
     with store.write() as connection:
-        last = connection.execute("SELECT hash FROM journal ORDER BY id DESC LIMIT 1").fetchone()
-        digest = _chain(last[0] if last else START, time, who, what, text)
+        last = head(store)
+        digest = _chain(last.hash if last else START, time, who, what, text)
         connection.execute(
             "INSERT INTO journal (time, who, what, detail, hash) VALUES (?, ?, ?, ?, ?)",
             (time, who, what, text, digest),
@@ -34,10 +43,11 @@ def entries(store: Store) -> Iterator[dict[str, Any]]:
         yield {"id": number, "time": when, "who": who, "what": what, "detail": _read(detail), "hash": digest}
 
 
-def head(store: Store) -> str | None:
-    """Return the newest entry's hash, to be noted down elsewhere as an anchor; None where there is no entry."""
-    found = store.value("SELECT hash FROM journal ORDER BY id DESC LIMIT 1")
-    return None if found is None else str(found)
+def head(store: Store) -> Head | None:
+    """Return the newest entry, None where there is none."""
+    for entry, digest in store.rows("SELECT id, hash FROM journal ORDER BY id DESC LIMIT 1"):
+        return Head(entry, digest)
+    return None
 
 
 def verify(store: Store, anchor: str | None = None) -> tuple[int, str]:
