@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from bot import rulebook
 from bot.alert.outbox import Channels
-from bot.detect.strange import ForestWatch
+from bot.detect.forest.strange import ForestWatch
 from bot.errors import ConfigError
 from bot.fields import FactSettings
 from bot.pipeline import Pipeline

@@ -9,11 +9,11 @@ from typing import Protocol
 
 from bot.alert import run as alert_run
 from bot.alert.routing import Routing
-from bot.detect.log_watch import LogWatch
+from bot.detect.forest.strange import ForestWatch
+from bot.detect.log.watch import LogWatch
 from bot.detect.rules import CompiledRule
 from bot.detect.run import Detector
 from bot.detect.run import Report as Detected
-from bot.detect.strange import ForestWatch
 from bot.errors import StoreError
 from bot.fields import ACTOR_TYPES, FactSettings
 from bot.model import FOREST, Broken, Finding, Record

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bot.detect.sensitive import parse_sensitive
+from bot.detect.sigma.sensitive import parse_sensitive
 from bot.errors import ConfigError, RuleError
 from bot.fields import FactSettings
 from bot.settings import Settings

@@ -11,7 +11,7 @@ from typing import Any
 
 from bot import rulebook
 from bot.alert.outbox import Channels, Postman
-from bot.detect.strange import ForestWatch
+from bot.detect.forest.strange import ForestWatch
 from bot.model import AlertView, Record
 from bot.pipeline import Pipeline, Report
 from bot.poll.records import read_files

@@ -9,13 +9,13 @@ from functools import cached_property
 from pathlib import Path
 
 from bot.alert.routing import Routing, parse_routing
-from bot.detect.forest_config import ForestConfig, parse_config
-from bot.detect.log_watch import BUILT_IN
+from bot.detect.forest.config import ForestConfig, parse_config
+from bot.detect.log.watch import BUILT_IN
 from bot.detect.minimum import with_minimum
-from bot.detect.rule_files import gather
 from bot.detect.rules import CompiledRule, RuleSet
-from bot.detect.sensitive import parse_sensitive
-from bot.detect.sigma import load_rules
+from bot.detect.sigma.files import gather
+from bot.detect.sigma.load import load_rules
+from bot.detect.sigma.sensitive import parse_sensitive
 from bot.errors import AuditBotError, ConfigError, Problem, RuleError
 from bot.fields import SENSITIVE_TYPES
 from bot.reading import SENSITIVE, rules_folder

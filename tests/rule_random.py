@@ -14,7 +14,7 @@ import yaml
 
 from bot.detect.columns import BoolColumn, Column, Columns, NumberColumn, encode
 from bot.detect.rules import RuleSet
-from bot.detect.sigma import load_rules
+from bot.detect.sigma.load import load_rules
 from bot.times import HOUR, SECOND
 
 Event = Mapping[str, Any]  # id, time, and each field with a value or None

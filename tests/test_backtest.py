@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 
 from bot.charts.bursts import MOST_ROWS, bursts_by_rule
 from bot.cli import cli
-from bot.detect.sigma import load_rules
+from bot.detect.sigma.load import load_rules
 from bot.errors import ConfigError, RuleError
 from bot.fields import FactSettings
 from bot.model import Level, Record, Rule

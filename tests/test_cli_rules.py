@@ -12,7 +12,7 @@ import jsonschema
 import pytest
 from typer.testing import CliRunner, Result
 
-from bot.detect.sigma import load_rules
+from bot.detect.sigma.load import load_rules
 from bot.model import Finding, Level
 from bot.reading import SHIPPED
 from bot.store.alerts import insert_finding

@@ -14,7 +14,7 @@ from bot.detect import facts
 from bot.detect.match import Evaluation
 from bot.detect.rules import CompiledRule
 from bot.detect.run import MANY, Detector
-from bot.detect.sigma import load_rules
+from bot.detect.sigma.load import load_rules
 from bot.fields import ACTOR_TYPES, FactSettings
 from bot.model import Finding, Record
 from bot.store import alerts, events

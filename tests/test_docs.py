@@ -49,8 +49,8 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
 
 def test_the_rule_in_the_readme_works(tmp_path: Path) -> None:
     """It is copied by people who are in a hurry."""
-    from bot.detect.rule_tests import run_tests
-    from bot.detect.sigma import load_rules
+    from bot.detect.sigma.load import load_rules
+    from bot.detect.sigma.run_tests import run_tests
 
     text = README.split("```yaml\n")[1].split("```")[0]
     outcomes = list(run_tests(load_rules({"readme.yml": text}).rules))

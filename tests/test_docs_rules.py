@@ -6,12 +6,12 @@ import re
 
 import pytest
 
-from bot.detect.correlations import KINDS
-from bot.detect.header import ALERT_KEYS, STATUSES
-from bot.detect.items import MODIFIERS
-from bot.detect.rule_tests import run_tests
-from bot.detect.sigma import load_rules
-from bot.detect.tests_block import EVENT_KEYS
+from bot.detect.sigma.correlations import KINDS
+from bot.detect.sigma.header import ALERT_KEYS, STATUSES
+from bot.detect.sigma.items import MODIFIERS
+from bot.detect.sigma.load import load_rules
+from bot.detect.sigma.run_tests import run_tests
+from bot.detect.sigma.tests_block import EVENT_KEYS
 from bot.model import Level
 from bot.reading import SHIPPED
 from bot.rulebook import read_rulebook

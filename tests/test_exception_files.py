@@ -9,7 +9,7 @@ import pytest
 
 from bot.detect import facts
 from bot.detect.match import matching
-from bot.detect.sigma import load_rules
+from bot.detect.sigma.load import load_rules
 from bot.errors import ConfigError
 from bot.fields import FactSettings
 from bot.model import FOREST

@@ -7,10 +7,10 @@ import random
 import numpy as np
 import pytest
 
-from bot.detect import profiles
-from bot.detect.features import GROUP_OF, NAMES, features
-from bot.detect.profiles import Counter, Floats
-from bot.detect.windows import EntityKind, Seen, Window, WindowKey, Windows
+from bot.detect.forest import profiles
+from bot.detect.forest.features import GROUP_OF, NAMES, features
+from bot.detect.forest.profiles import Counter, Floats
+from bot.detect.forest.windows import EntityKind, Seen, Window, WindowKey, Windows
 from bot.times import DAY, HOUR, MINUTE
 from tests.workforce import START, burst, seen, workforce
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bot.detect.features import GROUP_OF, NAMES
-from bot.detect.forest import SEED, TREES, Forest, Refusal, fit
-from bot.detect.profiles import Floats
+from bot.detect.forest.features import GROUP_OF, NAMES
+from bot.detect.forest.isolation import SEED, TREES, Forest, Refusal, fit
+from bot.detect.forest.profiles import Floats
 
 PLACE = {name: place for place, name in enumerate(NAMES)}
 

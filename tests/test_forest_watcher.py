@@ -15,11 +15,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.detect.budget import Episode, said, threshold
-from bot.detect.features import features
-from bot.detect.forest_config import ForestConfig, parse_config
-from bot.detect.watcher import Fitted, Strange, Watcher
-from bot.detect.windows import Seen, WindowKey, Windows
+from bot.detect.forest.budget import Episode, said, threshold
+from bot.detect.forest.config import ForestConfig, parse_config
+from bot.detect.forest.features import features
+from bot.detect.forest.watcher import Fitted, Strange, Watcher
+from bot.detect.forest.windows import Seen, WindowKey, Windows
 from bot.errors import RuleError
 from bot.model import Level
 from bot.times import DAY, HOUR, MINUTE, WEEK

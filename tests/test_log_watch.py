@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from bot.detect.log_watch import LogWatch
+from bot.detect.log.watch import LogWatch
 from bot.model import SILENCE, TAMPERING, Finding
 from bot.reading import SHIPPED
 from bot.rulebook import keep, read_rulebook

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from bot.detect.columns import BoolColumn, Columns, NumberColumn, TextColumn, encode
 from bot.detect.match import Burst, Evaluation, bursts, matching, region
 from bot.detect.rules import CompiledRule
-from bot.detect.sigma import load_rules, read_rule_files
+from bot.detect.sigma.load import load_rules, read_rule_files
 from bot.times import HOUR, MINUTE, SECOND
 from tests.rule_naive import naive_bursts, plain_matches
 from tests.rule_oracle import compare_once

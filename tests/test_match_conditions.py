@@ -8,7 +8,7 @@ import pytest
 from bot.detect.columns import BoolColumn, Columns, NumberColumn, TextColumn, encode
 from bot.detect.conditions import SameTest, TextTest, View, read_network
 from bot.detect.match import matching
-from bot.detect.sigma import load_rules
+from bot.detect.sigma.load import load_rules
 
 RULE = """\
 title: made up

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bot.detect.minimum import BULK_DELETE, with_minimum
-from bot.detect.sigma import load_rules
+from bot.detect.sigma.load import load_rules
 from bot.reading import SHIPPED
 from bot.rulebook import read_rulebook
 from bot.store.schema import Store

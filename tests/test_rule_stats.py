@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 from typer.testing import CliRunner
 
-from bot.detect.sigma import load_rules
+from bot.detect.sigma.load import load_rules
 from bot.fields import FactSettings
 from bot.model import Alert, Entity, Finding, FindingState, Judgement, Level, Verdict
 from bot.store import journal, judgements

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.detect.rule_tests import Outcome, run_tests
-from bot.detect.sigma import load_rules
+from bot.detect.sigma.load import load_rules
+from bot.detect.sigma.run_tests import Outcome, run_tests
 from bot.fields import FactSettings
 
 RULE = """\

@@ -10,10 +10,10 @@ import jsonschema
 import pytest
 import yaml
 
-from bot.detect.editor_schema import editor_schema
-from bot.detect.rule_files import read_rule_files
-from bot.detect.rule_tests import run_tests
 from bot.detect.rules import CompiledRule
+from bot.detect.sigma.editor_schema import editor_schema
+from bot.detect.sigma.files import read_rule_files
+from bot.detect.sigma.run_tests import run_tests
 from bot.fields import FactSettings
 from bot.reading import SHIPPED
 from bot.rulebook import Rulebook, read_rulebook

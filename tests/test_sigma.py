@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sigma.collection import SigmaCollection
 
-from bot.detect.rule_files import MAX_BYTES, MAX_FILES
 from bot.detect.rules import RuleSet
-from bot.detect.sigma import MAX_RULES, load_rules, read_rule_files
+from bot.detect.sigma.files import MAX_BYTES, MAX_FILES
+from bot.detect.sigma.load import MAX_RULES, load_rules, read_rule_files
 from bot.errors import Problem, RuleError
 from bot.model import Level
 from bot.times import DAY, HOUR, MINUTE, SECOND

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.detect.silence import PAST, Silence, find_silence
+from bot.detect.log.silence import PAST, Silence, find_silence
 from bot.fields import FactSettings
 from bot.times import DAY, HOUR, MINUTE, parse_time
 

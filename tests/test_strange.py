@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from bot.detect.features import GROUPS
-from bot.detect.forest_config import ForestConfig
-from bot.detect.strange import ForestWatch
-from bot.detect.watcher import Watcher
-from bot.detect.windows import WindowKey
+from bot.detect.forest.config import ForestConfig
+from bot.detect.forest.features import GROUPS
+from bot.detect.forest.strange import ForestWatch
+from bot.detect.forest.watcher import Watcher
+from bot.detect.forest.windows import WindowKey
 from bot.fields import FactSettings
 from bot.model import FOREST, Judgement, Record
 from bot.pipeline import Pipeline, Report
@@ -113,7 +113,7 @@ def test_a_forest_that_raises_stops_neither_events_nor_rules(
 ) -> None:
     """The pass is stored, the ops channel is told, and the forest begins anew."""
     with monkeypatch.context() as broken:
-        broken.setattr("bot.detect.watcher.Watcher.observe", lambda *_: 1 / 0)
+        broken.setattr("bot.detect.forest.watcher.Watcher.observe", lambda *_: 1 / 0)
         report = Report()
         pipeline.take(attack(5), report, history=False)
     assert report.events == 5

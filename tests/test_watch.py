@@ -27,7 +27,7 @@ from bot.alert.routing import Routing
 from bot.detect.canary import ACTOR, canary_finding
 from bot.detect.minimum import BULK_DELETE, with_minimum
 from bot.detect.rules import CompiledRule, RuleSet
-from bot.detect.sigma import load_rules
+from bot.detect.sigma.load import load_rules
 from bot.errors import DeliveryError
 from bot.fields import FactSettings
 from bot.model import Level

@@ -7,8 +7,8 @@ from typing import Protocol
 
 import numpy as np
 
-from bot.detect.forest import Refusal, fit
-from bot.detect.profiles import Floats
+from bot.detect.forest.isolation import Refusal, fit
+from bot.detect.forest.profiles import Floats
 
 
 class Detector(Protocol):

@@ -22,9 +22,9 @@ from cases import CHURNS, LOGS, Alerts, Case, Rows, Scorer, make, rows_of, run
 from detectors import DETECTORS
 from rich.progress import track
 
-from bot.detect.budget import threshold
-from bot.detect.watcher import TRAIL
-from bot.detect.windows import EVERYTHING_NEW
+from bot.detect.forest.budget import threshold
+from bot.detect.forest.watcher import TRAIL
+from bot.detect.forest.windows import EVERYTHING_NEW
 from bot.times import WEEK
 
 BUDGETS = (0.5, 1.0, 2.0, 3.0, 5.0, 7.0)  # alarms a week

@@ -23,7 +23,7 @@ import numpy as np
 from bot.detect.columns import Columns, TextColumn
 from bot.detect.match import Evaluation
 from bot.detect.rules import CompiledRule
-from bot.detect.sigma import load_rules
+from bot.detect.sigma.load import load_rules
 from bot.fields import FactSettings
 from bot.reading import opened
 from bot.times import MINUTE, SECOND

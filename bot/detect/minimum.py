@@ -9,7 +9,7 @@ from functools import lru_cache
 from bot.detect.match import Evaluation
 from bot.detect.ordinary import columns
 from bot.detect.rules import CompiledRule, RuleSet
-from bot.detect.sigma import load_rules
+from bot.detect.sigma.load import load_rules
 
 BULK_DELETE = "61243d88-4efb-4968-bdd1-e6f25b1f0d48"  # the same as in rules/deletion/bulk-delete.yml
 BUILT_IN = f"""

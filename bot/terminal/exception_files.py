@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from uuid import NAMESPACE_URL, uuid5
 
 from bot.detect.rules import CompiledRule
-from bot.detect.sigma import SETTINGS_FILES, load_rules
-from bot.detect.sigma_filter import filter_block
+from bot.detect.sigma.filter_text import filter_block
+from bot.detect.sigma.load import SETTINGS_FILES, load_rules
 from bot.errors import ConfigError, RuleError
 from bot.model import FOREST
 from bot.query import parse_condition

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 if TYPE_CHECKING:  # heavy modules are imported by the commands that need them, so that --help is quick
-    from bot.detect.rule_tests import Outcome
     from bot.detect.rules import CompiledRule
+    from bot.detect.sigma.run_tests import Outcome
     from bot.errors import Problem
     from bot.rulebook import Rulebook
     from bot.settings import Settings
@@ -63,7 +63,7 @@ def check(path: What = None, db: Db = None, rules: Rules = None) -> None:
 @rules_cli.command("test")
 def run_the_tests(path: What = None, db: Db = None, rules: Rules = None) -> None:
     """Run the tests that stand in the rule files. Exit 1 where one fails, or a file is broken."""
-    from bot.detect.rule_tests import run_tests
+    from bot.detect.sigma.run_tests import run_tests
     from bot.fields import FactSettings
     from bot.show import say, table
 
@@ -139,7 +139,7 @@ def new(
     """Write a new rule with comments and a test, which passes `rules check` and `rules test` as it stands."""
     from uuid import uuid4
 
-    from bot.detect.rule_template import new_rule, slug
+    from bot.detect.sigma.template import new_rule, slug
     from bot.reading import rules_folder
 
     title = " ".join(title.split())
@@ -157,7 +157,7 @@ def schema(db: Db = None, rules: Rules = None) -> None:
     """Print the JSON Schema of rule files for editors: `audit-bot rules schema > rule.schema.json`."""
     import json
 
-    from bot.detect.editor_schema import editor_schema
+    from bot.detect.sigma.editor_schema import editor_schema
 
     sys.stdout.write(json.dumps(editor_schema(), indent=2) + "\n")
 

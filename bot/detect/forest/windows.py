@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from bot.detect.profiles import BUSY, Counter, Floats, Profile, Usual, is_weekend, pair_surprise, usual_of
+from bot.detect.forest.profiles import BUSY, Counter, Floats, Profile, Usual, is_weekend, pair_surprise, usual_of
 from bot.times import DAY, HOUR, MINUTE, WEEK
 
 EntityKind = Literal["actor", "ip"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
-from bot.detect.silence import LEAST, PAST, Silence, find_silence
-from bot.detect.vanished import Vanished, store_finding
+from bot.detect.log.silence import LEAST, PAST, Silence, find_silence
+from bot.detect.log.vanished import Vanished, store_finding
 from bot.fields import FactSettings
 from bot.model import SILENCE, TAMPERING, Finding, Level, Record, Rule
 from bot.store import alerts, gaps

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from bot.detect.trail import Span, Trail
+from bot.detect.forest.trail import Span, Trail
 from bot.times import DAY, HOUR
 
 Floats = NDArray[np.float64]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from bot.detect.profiles import COUNTS, PLACE, SHARES, Floats
-from bot.detect.windows import Window
+from bot.detect.forest.profiles import COUNTS, PLACE, SHARES, Floats
+from bot.detect.forest.windows import Window
 
 OVER_PEAK = ("events", "minutes", "deletes", "delete_hours_day", "sensitive_minutes", "idle_days")
 _OVER = np.array([PLACE[name] for name in OVER_PEAK])

@@ -22,7 +22,7 @@ from sigma.conditions import (
 from sigma.rule import SigmaDetection, SigmaDetectionItem, SigmaDetections
 
 from bot.detect.conditions import AnyOf, Condition, Every, Negation
-from bot.detect.items import compile_value, read_item
+from bot.detect.sigma.items import compile_value, read_item
 from bot.strict.readers import read_text
 from bot.strict.report import Report, did_you_mean
 from bot.strict.yaml_lines import Items, Node, Table

@@ -17,8 +17,8 @@ from sigma.correlations import (
     SigmaRuleReference,
 )
 
-from bot.detect.detection import parse_with
 from bot.detect.rules import CompiledRule, Correlation, CorrelationKind, Slot, Term
+from bot.detect.sigma.detection import parse_with
 from bot.fields import FIELDS
 from bot.strict.readers import (
     optional,

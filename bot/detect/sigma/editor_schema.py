@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from bot.detect.correlations import KEYS as CORRELATION_KEYS
-from bot.detect.correlations import KINDS, OPERATORS
-from bot.detect.header import ALERT_KEYS, COMMON_KEYS, LEVELS, REPORTING_KEYS, STATUSES
-from bot.detect.items import LEADING, MODIFIERS, TOGETHER
-from bot.detect.sigma import LOGSOURCE
-from bot.detect.tests_block import EVENT_KEYS, TEST_KEYS
+from bot.detect.sigma.correlations import KEYS as CORRELATION_KEYS
+from bot.detect.sigma.correlations import KINDS, OPERATORS
+from bot.detect.sigma.header import ALERT_KEYS, COMMON_KEYS, LEVELS, REPORTING_KEYS, STATUSES
+from bot.detect.sigma.items import LEADING, MODIFIERS, TOGETHER
+from bot.detect.sigma.load import LOGSOURCE
+from bot.detect.sigma.tests_block import EVENT_KEYS, TEST_KEYS
 from bot.fields import FIELDS, Field
 
 Schema = dict[str, Any]

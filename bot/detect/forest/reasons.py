@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from bot.detect.profiles import COUNTS, PLACE
-from bot.detect.windows import Window
+from bot.detect.forest.profiles import COUNTS, PLACE
+from bot.detect.forest.windows import Window
 from bot.times import DAY, HOUR, MINUTE, say_duration
 
 # How each count is said: the figure, then what stands for one hour of it.

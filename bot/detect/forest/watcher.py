@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bot.detect.budget import Spoken, said, threshold
-from bot.detect.features import NAMES, features
-from bot.detect.forest import Forest, Refusal, fit
-from bot.detect.forest_config import ForestConfig
-from bot.detect.profiles import Floats
-from bot.detect.reasons import say
-from bot.detect.windows import EVERYTHING_NEW, EntityKind, Seen, Window, WindowKey, Windows
+from bot.detect.forest.budget import Spoken, said, threshold
+from bot.detect.forest.config import ForestConfig
+from bot.detect.forest.features import NAMES, features
+from bot.detect.forest.isolation import Forest, Refusal, fit
+from bot.detect.forest.profiles import Floats
+from bot.detect.forest.reasons import say
+from bot.detect.forest.windows import EVERYTHING_NEW, EntityKind, Seen, Window, WindowKey, Windows
 from bot.model import Level
 from bot.times import HOUR, WEEK, iso
 

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from bot.detect.conditions import Every
-from bot.detect.correlations import Plan, bind, read_plan
-from bot.detect.detection import Detection, read_detection
-from bot.detect.header import COMMON_KEYS, REPORTING_KEYS, read_grouping, read_id, read_name, read_rule
 from bot.detect.ordinary import narrows
-from bot.detect.rule_files import MAX_BYTES, SETTINGS_FILES, read_rule_files
 from bot.detect.rules import CompiledRule, Correlation, RuleSet, RuleTest, RuleTestEvent, Slot, Term
-from bot.detect.tests_block import read_tests
+from bot.detect.sigma.correlations import Plan, bind, read_plan
+from bot.detect.sigma.detection import Detection, read_detection
+from bot.detect.sigma.files import MAX_BYTES, SETTINGS_FILES, read_rule_files
+from bot.detect.sigma.header import COMMON_KEYS, REPORTING_KEYS, read_grouping, read_id, read_name, read_rule
+from bot.detect.sigma.tests_block import read_tests
 from bot.errors import RuleError
 from bot.model import Rule
 from bot.strict.readers import optional, read_names, read_table

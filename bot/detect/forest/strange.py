@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
-from bot.detect.budget import Episode
-from bot.detect.forest_config import ForestConfig
-from bot.detect.watcher import Strange, Watcher
-from bot.detect.windows import EntityKind, Seen, WindowKey
+from bot.detect.forest.budget import Episode
+from bot.detect.forest.config import ForestConfig
+from bot.detect.forest.watcher import Strange, Watcher
+from bot.detect.forest.windows import EntityKind, Seen, WindowKey
 from bot.fields import FactSettings
 from bot.model import FOREST, Finding
 from bot.store import alerts, judgements, reasons, spoken

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bot.detect.features import GROUPS
+from bot.detect.forest.features import GROUPS
 from bot.errors import RuleError
 from bot.strict.readers import optional, read_table, read_truth
 from bot.strict.report import Report

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bot.detect.features import GROUP_OF, GROUPS, NAMES
-from bot.detect.profiles import Floats
+from bot.detect.forest.features import GROUP_OF, GROUPS, NAMES
+from bot.detect.forest.profiles import Floats
 
 Ints = NDArray[np.int64]
 TREES, SAMPLES, SEED = 100, 2048, 7

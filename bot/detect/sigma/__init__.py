@@ -1,0 +1,1 @@
+"""Rule files: read, checked with file and line, tested, offered to editors."""
