@@ -121,6 +121,18 @@ def test_evidence_and_timeline_show_the_alerts_events_to_the_clicker_alone(bench
     assert len(bench.slack.messages()) == 1
 
 
+def test_a_note_goes_into_thread_and_journal_and_decides_nothing(bench: Lab) -> None:
+    """Also where the alert is closed by then; what it says stays text."""
+    number, ts = bench.posted_alert()
+    assert bench.press(GRACE, ts, MORE, f"note:{number}")
+    assert bench.submit(GRACE, note="").keys() == {"note"}
+    bench.resolve(DANIEL, ts)
+    assert bench.submit(GRACE, note="called <!here> the owner") == {}
+    assert "U0GRACE notes: called <!here> the owner" in thread(bench, ts)
+    assert bench.journal("note") == [(GRACE, json.dumps({"alert": number, "note": "called <!here> the owner"}))]
+    assert bench.store.value("SELECT state FROM alerts") == "resolved"
+
+
 def test_the_export_is_a_file_in_the_thread_in_which_no_cell_is_a_formula(bench: Lab) -> None:
     number, ts = bench.posted_alert(actor="=cmd|' /C calc'!A0")
     bench.press(GRACE, ts, MORE, f"export:{number}")

@@ -90,6 +90,7 @@ def test_no_text_of_a_stranger_is_markup_and_nothing_is_over_a_limit(
     preview = alert_forms.say_preview(Preview(3, 12, 1, 1), "it lasts longer than 7 days")
     for form in (
         alert_forms.resolve_form(shown), alert_forms.assign_form(shown), alert_forms.share_form(shown),
+        alert_forms.note_form(shown),
         alert_forms.snooze_form(shown, preview), alert_forms.expect_form(shown, preview),
         alert_forms.expect_form(shown), alert_forms.answer_form(shown, 3, yes=removed), forms.notice("No", name or "-"),
     ):  # fmt: skip

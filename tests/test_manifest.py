@@ -12,8 +12,9 @@ import pytest
 import yaml
 from slack_sdk import WebClient
 
-from bot.sandbox.slack_state import ALERTS, SCOPES, SHORTCUTS
+from bot.sandbox.slack_state import ALERTS, SHORTCUTS
 from bot.slack.commands import COMMAND
+from bot.slack.scopes import SCOPES
 from tests.slack_lab import DANIEL, GRACE, Lab, lab
 
 ROOT = Path(__file__).parents[1]
@@ -68,8 +69,8 @@ def test_the_scopes_are_those_of_the_methods_and_events_that_the_code_uses() -> 
     assert set(manifest()["oauth_config"]["scopes"]["bot"]) == needed | {"commands"}
 
 
-def test_the_stand_in_grants_these_scopes_and_knows_these_shortcuts() -> None:
-    assert set(manifest()["oauth_config"]["scopes"]["bot"]) == set(SCOPES.split())
+def test_doctor_and_the_stand_in_know_these_scopes_and_shortcuts(bench: Lab) -> None:
+    assert set(manifest()["oauth_config"]["scopes"]["bot"]) == SCOPES == bench.slack.scopes
     assert tuple(shortcuts()) == SHORTCUTS
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from bot.alert import follow
 from bot.alert import run as alert_run
+from bot.alert.pictures import Illustrator
 from bot.alert.routing import Routing
 from bot.fields import FactSettings
 from bot.model import Alert, Entity, Finding, Level, Rule
@@ -22,11 +23,11 @@ from bot.sandbox.slack_state import ALERTS, GROUP
 from bot.slack.blocks import Message, check_limits, payload
 from bot.slack.desk import Gesture, RefusedError
 from bot.slack.notice_message import LISTED, list_answer, notice_message
-from bot.store import alerts
+from bot.store import alerts, pictures
 from bot.store.notices import Notice, NoticeView
 from bot.store.outbox import put
 from bot.times import MINUTE
-from tests.slack_lab import GRACE, NADIA, NOW, RULE, Lab, eventually, lab, words
+from tests.slack_lab import DANIEL, GRACE, NADIA, NOW, RULE, Lab, eventually, lab, words
 
 HOSTILE = "<!channel> `x` *y* \u202e:smile:"
 
@@ -82,6 +83,22 @@ def test_the_notice_lists_and_opens_what_it_stands_for(bench: Lab) -> None:
     assert "3 open, 1 resolved" in words(bench.slack.messages()[-1])
     assert [json.loads(detail) for _, detail in bench.journal("listed")] == [{"found": True, "notice": "1"}]
     assert bench.slack.ephemerals(NADIA) == []
+
+
+def test_whoever_opens_an_alert_of_a_notice_finds_its_picture_in_the_notices_thread(bench: Lab) -> None:
+    """Once, however many look; one that gets a message of its own later has a picture there as well."""
+    flood(bench, 12)
+    notice = str(bench.slack.messages()[-1]["ts"])
+    drawn = Illustrator(bench.store, bench.app, bench.clock)
+    for user in (GRACE, GRACE, DANIEL):
+        bench.app._buttons["notice_open"](Gesture("notice_open", "11", user, None))
+    assert drawn.run_once(20) == 1
+    [reply] = bench.slack.messages(thread=notice)
+    assert [file["name"] for file in reply["files"]] == ["A11.png"]
+    bench.store.connection.execute("UPDATE alerts SET ts = '7.7', channel = ? WHERE id = 11", (ALERTS,))
+    for _ in range(2):
+        pictures.take_note(bench.store, bench.clock())
+        assert bench.store.rows("SELECT ts, state FROM pictures WHERE alert = 11") == [("7.7", "pending")]
 
 
 def test_others_may_not_list(bench: Lab) -> None:

@@ -85,6 +85,16 @@ def test_the_last_judgement_of_an_alert_counts_for_all_its_rules(store: Store) -
     assert (known[UPDATES].right, known[UPDATES].wrong, known[UPDATES].precision) == (0, 1, 0)
 
 
+def test_judgements_of_a_week_are_those_of_its_alerts(store: Store) -> None:
+    """Whenever somebody judged: the figures stand beside how many alerts there were."""
+    for days, what in ((1, "right"), (7, "wrong"), (8, "wrong"), (20, "right"), (1, "expected")):
+        judge(store, what, alerted(store, days=days))
+    judge(store, "wrong", alerted(store, decision="history"))
+    one = bulk(store)
+    assert (one.alerts_7d, one.right_7d, one.wrong_7d) == (3, 1, 1)
+    assert (one.right, one.wrong) == (2, 3)
+
+
 def test_without_a_judgement_there_is_no_precision(store: Store) -> None:
     """A resolved alert is not a right one."""
     judge(store, "resolved", alerted(store))

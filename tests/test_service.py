@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,19 @@ import httpx
 import pytest
 
 from bot import demo, schedule
+from bot.app import writing
 from bot.errors import AuditBotError
+from bot.model import Alert, Entity, Level
+from bot.reading import now
 from bot.sandbox import cortex
 from bot.sandbox.slack import fake_slack
 from bot.sandbox.slack_state import ALERTS, GROUP, TOKEN
 from bot.schedule import Job, Schedule
+from bot.service import Service
 from bot.serving import serve
 from bot.settings import load
+from bot.slack.bolt import SlackApp
+from bot.store import alerts, outbox
 from bot.store.locks import holder, standby
 from bot.times import DAY, MINUTE
 from tests.conftest import raw
@@ -99,6 +106,35 @@ def test_the_service_polls_alerts_answers_and_stops_when_told(tmp_path: Path) ->
             text += path.read_bytes().decode("latin-1")
         for secret in PLANTED:
             assert secret not in text
+
+
+def test_the_service_sends_digests_and_puts_pictures_into_threads(tmp_path: Path) -> None:
+    """By its own jobs, from the store to Slack: a day, a week, the pictures of the week and of an alert."""
+    page, slack = fake_slack("", SECRET, now)
+    with serve(page) as console:
+        given: dict[str, Any] = {
+            "CORTEX_API_KEY": KEY, "SLACK_BOT_TOKEN": TOKEN, "SLACK_API_URL": f"{console.url}/api/",
+            "AUDIT_BOT_CHANNEL": ALERTS, "AUDIT_BOT_DB": tmp_path / "audit.db", "AUDIT_BOT_RULES": "rules/deletion",
+        }  # fmt: skip
+        with writing(load(**given), "run") as app:
+            service = Service(app, app.portal(), SlackApp(app.settings, app.store, now))
+            jobs = {job.name: job.work for job in service._jobs()}
+            told = (datetime.now(UTC) - timedelta(days=21)).date().isoformat()
+            for kind in ("daily", "weekly"):
+                app.store.set_meta(f"digest_{kind}", told)
+            alert = Alert(0, Entity("actor", "eve"), Level.high, 60, "open", "posted", now(), now(), now(), 1)
+            outbox.put(app.store, "post", now(), alert=alerts.insert_alert(app.store, alert, 0).id)
+            for name in ("digest", "outbox", "pictures"):
+                jobs[name]()
+            app.store.connection.execute("UPDATE pictures SET due = 0")  # the minute that a picture waits is over
+            jobs["pictures"]()
+            service.slack.close()
+            service.portal.close()
+    said = {message["text"].split()[0]: message["ts"] for message in slack.messages(ALERTS)}
+    assert said.keys() == {"High:", "Digest", "Rules,"}
+    files = {first: [file["name"] for reply in slack.messages(ALERTS, thread=ts) for file in reply.get("files", ())]
+             for first, ts in said.items()}  # fmt: skip
+    assert files == {"High:": ["A1.png"], "Digest": [], "Rules,": ["report-1.png"]}
 
 
 async def _nothing(scope: object, receive: object, send: object) -> None:

@@ -63,8 +63,11 @@ def event(number: int = 1, **changes: Any) -> Event:
 
 
 def view(shown: Alert | None = None, *findings: Finding, **changes: Any) -> AlertView:
-    rule = Rule(RULE, "Bulk delete by one actor", Level.high, description="Ten or more in ten minutes.",
-                runbook="https://runbooks.corp.example/bulk")  # fmt: skip
+    rule = Rule(
+        RULE, "Bulk delete by one actor", Level.high, description="Ten or more in ten minutes.",
+        runbook="https://runbooks.corp.example/bulk", references=("https://attack.corp.example/T1485",),
+        falsepositives=("The clean-up after a project.",),
+    )  # fmt: skip
     return AlertView(
         shown or alert(), findings or (finding(),), {RULE: rule}, (event(1), event(2), event(3)), **changes
     )
@@ -72,7 +75,9 @@ def view(shown: Alert | None = None, *findings: Finding, **changes: Any) -> Aler
 
 def named(name: str) -> AlertView:
     """Return an alert in which every text is the same hostile name."""
-    rule = Rule(RULE, name, Level.high, description=name, runbook=name)
+    rule = Rule(
+        RULE, name, Level.high, description=name, runbook=name, references=(name,) * 9, falsepositives=(name,) * 9
+    )
     found = finding(title=name, reasons=(name, name), actor=name, ip=name)
     rows = tuple(event(n, actor=name, ip=name, object=name, type=name, action=name) for n in range(1, 4))
     return AlertView(
@@ -105,7 +110,9 @@ def test_an_alert_says_level_who_what_how_much_why_where_when_and_who_has_it() -
     said = words(list(alert_message(view()).details))
     for part in (
         "High", "70 risk points", "eve@corp.example", "12 events in 9 min", "192.0.2.66", "Why this is unusual",
-        "Ten or more in ten minutes", "https://runbooks.corp.example/bulk", "nobody has it yet", "svc-1", "svc-3",
+        "Ten or more in ten minutes", "May be harmless: The clean-up after a project.",
+        "https://runbooks.corp.example/bulk", "https://attack.corp.example/T1485",
+        "nobody has it yet", "svc-1", "svc-3",
         "A12", "2026-11-23 07:51 to 08:00 UTC", "Acknowledge", "Resolve",
     ):  # fmt: skip
         assert part in said
@@ -134,7 +141,7 @@ def test_buttons_offer_what_may_still_be_done_and_carry_the_id_alone(state: Aler
     assert [element["action_id"] for element in found] == buttons
     assert {element.get("value", "12") for element in found} == {"12"}
     values = [option["value"] for element in found for option in element.get("options", ())]
-    assert values == ["timeline:12", "export:12", "share:12"]
+    assert values == ["timeline:12", "note:12", "export:12", "share:12"]
 
 
 def test_the_one_who_has_it_is_mentioned_with_the_moment() -> None:

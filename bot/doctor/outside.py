@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from bot.doctor.lines import Line, bad, ok, warn
 from bot.errors import ApiError, DeliveryError
 from bot.poll.client import Portal
-from bot.sandbox.slack_state import SCOPES
 from bot.settings import Settings
 from bot.slack.checkup import Checkup
+from bot.slack.scopes import SCOPES
 from bot.times import MINUTE, SECOND, say_duration
 
 CLOCK_WARN, CLOCK_BAD = 30 * SECOND, 5 * MINUTE
@@ -59,16 +59,15 @@ def slack_lines(settings: Settings, slack: Checkup | None) -> Iterator[Line]:
 
 
 def _scope_lines(scopes: frozenset[str] | None) -> Iterator[Line]:
-    wanted = frozenset(SCOPES.split())
     if scopes is None:
         yield warn("slack", "Slack does not say which scopes the token has", "compare them with manifest.yml")
         return
-    if missing := sorted(wanted - scopes):
+    if missing := sorted(SCOPES - scopes):
         yield bad("slack", f"scopes are missing: {', '.join(missing)}", "take manifest.yml over, install the app again")
-    if more := sorted(scopes - wanted):
+    if more := sorted(scopes - SCOPES):
         yield warn("slack", f"the token may do more than it needs: {', '.join(more)}", "take these scopes away")
-    if scopes == wanted:
-        yield ok("slack", f"{len(wanted)} scopes, no more and no fewer than it needs")
+    if scopes == SCOPES:
+        yield ok("slack", f"{len(SCOPES)} scopes, no more and no fewer than it needs")
 
 
 def _channel_line(slack: Checkup, name: str, channel: str) -> Line:

@@ -11,6 +11,7 @@ from typing import Any
 from bot.sandbox.errors import SlackError as SlackError
 from bot.sandbox.limits import refusal
 from bot.sandbox.slack_views import Views
+from bot.slack.scopes import SCOPES
 from bot.times import MINUTE, SECOND
 
 TEAM, OTHER_TEAM, APP, BOT_ID, BOT_USER = "T0SANDBOX", "T0OTHER", "A0AUDITBOT", "B0AUDITBOT", "U0AUDITBOT"
@@ -23,10 +24,6 @@ SHORTCUTS = (  # as manifest.yml has them: callback id, name, what it belongs to
     ("audit_lookup", "Look up in audit log", "message"),
 )
 RESPONSE_USES, RESPONSE_AGE = 5, 30 * MINUTE
-SCOPES = (
-    "chat:write files:write commands channels:history groups:history im:write users:read users:read.email"
-    " usergroups:read channels:read groups:read"
-)
 
 Json = dict[str, Any]
 
@@ -125,7 +122,7 @@ class Workspace:
         self.users = {user.id: user for user in users}
         self.channels = {channel.id: channel for channel in channels}
         self.groups = {name: tuple(ids) for name, ids in (groups or {GROUP: MEMBERS}).items()}
-        self.scopes = set(SCOPES.split())
+        self.scopes = set(SCOPES)
         self.recorded = Recorded()
         self.down = False
         self.socket_url = ""  # what apps.connections.open names; the stand-in itself speaks plain HTTP

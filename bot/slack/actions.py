@@ -15,7 +15,7 @@ from bot.slack.blocks import Json, Message
 from bot.slack.desk import GONE, Buttons, Desk, Gesture
 from bot.slack.notice_message import LIST, LISTED, OPEN, list_answer
 from bot.slack.text import clean
-from bot.store import alerts, exceptions, inquiries, journal, notices, search
+from bot.store import alerts, exceptions, inquiries, journal, notices, pictures, search
 from bot.times import DAY, MINUTE
 
 REMEMBERED = 1_000
@@ -80,8 +80,9 @@ class Actions:
         return list_answer(view, notices.members(desk.store, number, LISTED), desk.facts.zone)
 
     def _open(self, click: Gesture) -> Message:
-        """Show one alert with its buttons: it may have no message of its own."""
+        """Show one alert with its buttons: it may have no message of its own, so its picture joins the notice's."""
         view = self._desk.look(click)
+        pictures.ask(self._desk.store, view.alert.id, self._desk.now())
         journal.write(self._desk.store, self._desk.now(), click.user, "opened", {"alert": view.alert.id})
         return alert_message(view, self._desk.facts.zone)
 
@@ -109,7 +110,8 @@ class Actions:
             return self._timeline(click)
         if word == "export":
             return self._export(click)
-        self._desk.open(click, alert_forms.share_form(self._desk.look(click)))
+        form = alert_forms.note_form if word == "note" else alert_forms.share_form
+        self._desk.open(click, form(self._desk.look(click)))
         return None
 
     def _timeline(self, click: Gesture) -> Message:

@@ -1,4 +1,4 @@
-"""The modals about an alert: resolve, assign, snooze, expected, share, and the answer to "was this you?". Pure."""
+"""The modals about an alert: resolve, assign, snooze, expected, share, a note, an answer to "was this you?". Pure."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from bot.store.coverage import Preview
 from bot.store.exceptions import MAX_REASON
 from bot.times import DAY, HOUR
 
-RESOLVE_FORM, ASSIGN_FORM, SNOOZE_FORM, EXPECT_FORM, SHARE_FORM, ANSWER_FORM = (
-    "resolve_form", "assign_form", "snooze_form", "expect_form", "share_form", "answer_form",
+RESOLVE_FORM, ASSIGN_FORM, SNOOZE_FORM, EXPECT_FORM, SHARE_FORM, NOTE_FORM, ANSWER_FORM = (
+    "resolve_form", "assign_form", "snooze_form", "expect_form", "share_form", "note_form", "answer_form",
 )  # fmt: skip
 VERDICT, NOTE, ASSIGNEE, SPAN, SCOPE, RULE, REASON, PLACE = (
     "verdict", "note", "assignee", "span", "scope", "rule", "reason", "place",
@@ -54,6 +54,12 @@ def share_form(view: AlertView) -> Json:
     """Ask for the channel."""
     parts = [_about(view), forms.channel_field(PLACE, "Where to? The bot has to be a member there.")]
     return _form(view, "Share", SHARE_FORM, "Share", parts)
+
+
+def note_form(view: AlertView) -> Json:
+    """Ask for what the thread and the journal are to keep."""
+    parts = [_about(view), forms.text_field(NOTE, "What should others know?", most=MAX_REASON, lines=True)]
+    return _form(view, "Note", NOTE_FORM, "Add it", parts)
 
 
 def snooze_form(view: AlertView, preview: list[Piece] | None = None) -> Json:

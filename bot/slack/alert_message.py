@@ -19,11 +19,14 @@ ACKNOWLEDGE, RESOLVE, ASSIGN, SNOOZE, EXPECT, ASK, EVIDENCE, MORE = (
     "alert_acknowledge", "alert_resolve", "alert_assign", "alert_snooze", "alert_expect", "alert_ask", "alert_evidence",
     "alert_more",
 )  # fmt: skip
+CHOICES = (  # of the menu: text, and what its value begins with
+    ("Timeline", "timeline"), ("Add a note", "note"), ("Export as CSV", "export"), ("Share in a channel", "share"),
+)  # fmt: skip
 COLORS = ("#8b949e", "#2f81f7", "#d99a00", "#e8590c", "#c92a2a")  # by level
 OVER_COLOR = "#6e7781"
 OVER = ("resolved", "removed")
 SHOWN_FINDINGS, SHOWN_EVIDENCE = 6, 3
-SHOWN_RUNBOOKS = 3
+SHOWN_RUNBOOKS, SHOWN_REFERENCES, SHOWN_HARMLESS = 3, 2, 2
 SENTENCE_LENGTH = 280
 JUDGED = {"right": "right", "wrong": "a false alarm", "expected": "expected"}
 QUIET = {"snooze": "Snoozed", "expected": "Expected", "answer": "Quiet"}
@@ -167,8 +170,8 @@ def _details(view: AlertView, zone: tzinfo, face: Face | None) -> Iterator[Block
     if view.evidence:
         yield blocks.paragraph(bold("Evidence"), faint(" (time in UTC)"))
         yield blocks.preformatted("\n".join(evidence_lines(view)))
-    if runbooks := _runbooks(view):
-        yield blocks.paragraph(*runbooks)
+    if links := _links(view):
+        yield blocks.paragraph(*links)
     yield blocks.paragraph(*_state(view))
     yield blocks.small(*_footer(view))
 
@@ -247,15 +250,23 @@ def _finding(view: AlertView, place: int) -> list[Piece]:
     pieces: list[Piece] = [bold(clean(found.title, 100)), f" ({found.level.name}): {reasons}."]
     if place == 0 and rule and rule.description:
         pieces += ["\n", faint(clean(rule.description, 220))]
+    if place == 0 and rule and rule.falsepositives:
+        known = "; ".join(clean(one, 100).rstrip(".") for one in rule.falsepositives[:SHOWN_HARMLESS])
+        pieces += ["\n", faint(f"May be harmless: {known}.")]
     return pieces
 
 
-def _runbooks(view: AlertView) -> list[Piece]:
-    """Return where to read on, the worst finding's first, each once."""
-    rules = (view.rules.get(found.rule_id) for found in view.findings)
-    targets = list(dict.fromkeys(clean(rule.runbook, 200) for rule in rules if rule and rule.runbook))[:SHOWN_RUNBOOKS]
-    links = [piece for target in targets for piece in (", ", blocks.link(target))]
-    return [bold("What to do"), "  ", *links[1:]] if targets else []
+def _links(view: AlertView) -> list[Piece]:
+    """Return where to read on, the worst finding's first, each once: what to do, and what stands behind its rule."""
+    rules = [rule for found in view.findings if (rule := view.rules.get(found.rule_id))]
+    runbooks = dict.fromkeys(clean(rule.runbook, 200) for rule in rules if rule.runbook)
+    references = dict.fromkeys(clean(target, 200) for rule in rules[:1] for target in rule.references)
+    lines = (("What to do", list(runbooks)[:SHOWN_RUNBOOKS]), ("Read on", list(references)[:SHOWN_REFERENCES]))
+    pieces: list[Piece] = []
+    for name, targets in lines:
+        links = [piece for target in targets for piece in (", ", blocks.link(target))]
+        pieces += ["\n" * bool(pieces), bold(name), "  ", *links[1:]] if targets else []
+    return [piece for piece in pieces if piece != ""]
 
 
 def _footer(view: AlertView) -> list[str]:
@@ -279,8 +290,7 @@ def _buttons(view: AlertView) -> Block:
     if may_ask(view):
         given.append(("Ask the person", ASK, value, None))
     given.append(("Evidence", EVIDENCE, value, None))
-    more = [("Timeline", "timeline"), ("Export as CSV", "export"), ("Share in a channel", "share")]
-    return blocks.buttons(*given, more=(MORE, [(text, f"{word}:{value}") for text, word in more]))
+    return blocks.buttons(*given, more=(MORE, [(text, f"{word}:{value}") for text, word in CHOICES]))
 
 
 def evidence_lines(view: AlertView) -> list[str]:

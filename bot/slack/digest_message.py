@@ -124,7 +124,7 @@ def _weekly(found: Weekly, zone: tzinfo) -> tuple[str, list[tuple[Block, Sequenc
 
 def _row(one: RuleStats) -> tuple[str, ...]:
     mark = " (shadow)" if one.rule.shadow else ""
-    figures = (one.alerts_7d, one.findings_7d, one.right, one.wrong)
+    figures = (one.alerts_7d, one.findings_7d, one.right_7d, one.wrong_7d)
     return (clean(one.rule.title, 70) + mark, level_word(one.rule.level), *(f"{figure:,}" for figure in figures))
 
 

@@ -11,6 +11,7 @@ from bot.slack.alert_forms import (
     ASSIGN_FORM,
     ASSIGNEE,
     NOTE,
+    NOTE_FORM,
     PLACE,
     REASON,
     RESOLVE_FORM,
@@ -37,7 +38,8 @@ class Submissions:
     def __init__(self, desk: Desk, quieting: Quieting) -> None:
         self._desk = desk
         self.forms: Mapping[str, Callable[[Gesture], Errors]] = {
-            RESOLVE_FORM: self._resolve, ASSIGN_FORM: self._assign, SHARE_FORM: self._share, ANSWER_FORM: self._answer,
+            RESOLVE_FORM: self._resolve, ASSIGN_FORM: self._assign, SHARE_FORM: self._share, NOTE_FORM: self._note,
+            ANSWER_FORM: self._answer,
             **dict.fromkeys(FORMS, quieting.submit),
         }  # fmt: skip
 
@@ -71,6 +73,13 @@ class Submissions:
             journal.write(desk.store, desk.now(), sent.user, "shared", {"alert": view.alert.id, "channel": place})
             outbox.put_card(desk.store, "share", view.alert.id, desk.now(), channel=place)
         desk.poke()
+        return {}
+
+    def _note(self, sent: Gesture) -> Errors:
+        """Keep what somebody wants others to know, also of a closed alert."""
+        note = clean(sent.values.get(NOTE, ""), 500)
+        desk, view = self._desk, self._desk.look(sent)
+        desk.settle(sent, alerts.note(desk.store, view.alert.id, sent.user, desk.now(), note))
         return {}
 
     def _answer(self, sent: Gesture) -> Errors:

@@ -267,6 +267,14 @@ def resolve(store: Store, alert_id: int, who: str, now: int, verdict: Verdict | 
     return outcome
 
 
+def note(store: Store, alert_id: int, who: str, now: int, text: str) -> Outcome:
+    """Keep a person's note in the journal and in the thread."""
+    with store.write():
+        journal.write(store, now, who, "note", {"alert": alert_id, "note": text})
+        outbox.put(store, "reply", now, alert=alert_id, body=f"notes: {text}", mention=(who,))
+    return Outcome(True, f"You have added a note to A{alert_id}.")
+
+
 def raise_level(store: Store, alert_id: int, least: Level, now: int) -> None:
     """Let an alert be of a level at least; one that was closed is open again."""
     with store.write() as connection:

@@ -1,4 +1,5 @@
-"""Pictures that are still to be put into threads, one for each alert that has a message, or were tried in vain.
+"""Pictures that are still to be put into threads, or were tried in vain: one for each alert that has a message, and
+for each in a notice that somebody opened.
 
 They have a table of their own, not rows in the outbox: a picture that fails is no message that people miss, so it
 must neither count as waiting nor ring anywhere. That an alert needs one follows from its having a message, so nothing
@@ -13,6 +14,11 @@ from bot.store.schema import Store
 from bot.times import DAY, MINUTE
 
 FRESH = DAY  # no picture is made any more for an alert that was opened longer ago
+# an alert that got worse leaves its notice, and its own thread gets a picture of its own
+_MOVED = (
+    "ON CONFLICT (alert) DO UPDATE SET channel = excluded.channel, ts = excluded.ts, state = 'pending', tries = 0,"
+    " due = excluded.due, error = NULL, unsure = 0 WHERE state != 'sending'"
+)
 SETTLE = MINUTE  # from the message to its picture: by then the first rush of an episode is in it
 
 
@@ -42,19 +48,30 @@ def put(store: Store, channel: str, ts: str, body: str, now: int) -> None:
 
 
 def take_note(store: Store, now: int) -> None:
-    """Give each alert whose message stands, and that has no picture yet, one that will be due."""
+    """Give each alert whose message stands, and that has no picture in its thread yet, one that will be due."""
     rows = store.rows(
-        "SELECT a.id FROM alerts a LEFT JOIN pictures p ON p.alert = a.id"
+        "SELECT a.id FROM alerts a LEFT JOIN pictures p ON p.alert = a.id AND p.ts = a.ts"
         " WHERE p.id IS NULL AND a.ts IS NOT NULL AND a.channel IS NOT NULL AND a.opened > ? ORDER BY a.id",
         (now - FRESH,),
     )
     if rows:
         with store.write() as connection:
             connection.executemany(
-                "INSERT OR IGNORE INTO pictures (alert, channel, ts, body, state, due)"
-                " SELECT id, channel, ts, '', 'pending', ? FROM alerts WHERE id = ?",
+                "INSERT INTO pictures (alert, channel, ts, body, state, due)"
+                f" SELECT id, channel, ts, '', 'pending', ? FROM alerts WHERE id = ? {_MOVED}",
                 [(now + SETTLE, alert) for (alert,) in rows],
             )
+
+
+def ask(store: Store, alert: int, now: int) -> None:
+    """Give an alert that stands in a notice a picture in the notice's thread, once: somebody looks at it."""
+    with store.write() as connection:
+        connection.execute(
+            "INSERT OR IGNORE INTO pictures (alert, channel, ts, body, state, due)"
+            " SELECT a.id, n.place, n.ts, '', 'pending', ? FROM alerts a JOIN deliveries d ON d.alert = a.id"
+            " JOIN notices n ON n.id = d.notice WHERE a.id = ? AND d.lane != 'own' AND n.ts IS NOT NULL",
+            (now, alert),
+        )
 
 
 def claim(store: Store, now: int) -> Row | None:

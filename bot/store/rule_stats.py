@@ -25,15 +25,18 @@ _ALERTS = (
     " AND a.decision LIKE 'posted%' GROUP BY f.rule"
 )
 _JUDGED = (
-    "SELECT rule, sum(verdict = 'right'), sum(verdict = 'wrong') FROM (SELECT DISTINCT f.rule, j.alert, j.verdict"
-    " FROM judgements j JOIN findings f ON f.alert = j.alert"
-    " WHERE f.state IN ('open', 'removed') AND f.hidden IN ('', 'history')) GROUP BY rule"
+    "SELECT rule, sum(verdict = 'right'), sum(verdict = 'wrong'), sum(verdict = 'right' AND fresh),"
+    " sum(verdict = 'wrong' AND fresh) FROM (SELECT f.rule, j.verdict,"
+    " max(f.last BETWEEN :week AND :now AND a.decision LIKE 'posted%') AS fresh"
+    " FROM judgements j JOIN findings f ON f.alert = j.alert JOIN alerts a ON a.id = j.alert"
+    " WHERE f.state IN ('open', 'removed') AND f.hidden IN ('', 'history') GROUP BY f.rule, j.alert) GROUP BY rule"
 )
 
 
 @dataclass(frozen=True)
 class RuleStats:
-    """One rule's record. Alerts are those that were posted; `right` and `wrong` those that people judged so.
+    """One rule's record. Alerts are those that were posted; `right` and `wrong` those that people judged so, ever;
+    with `_7d`, those of `alerts_7d`.
 
     `weeks` is how much of the last 30 days the log covers, one at least. `last_fired` in microseconds.
     """
@@ -45,6 +48,8 @@ class RuleStats:
     alerts_30d: int
     right: int
     wrong: int
+    right_7d: int
+    wrong_7d: int
     last_fired: int | None
     weeks: float
 
@@ -89,15 +94,17 @@ def stats(store: Store, rules: Iterable[Rule], now: int) -> dict[str, RuleStats]
     moments = {"week": now - 7 * DAY, "month": now - 30 * DAY, "now": now}
     fired = _by_rule(store, _FIRED, moments)
     alerts = _by_rule(store, _ALERTS, moments)
-    judged = _by_rule(store, _JUDGED, {})
+    judged = _by_rule(store, _JUDGED, moments)
     begin = store.value("SELECT min(time) FROM events")
     weeks = min(max((now - begin) / WEEK, 1), 30 / 7) if begin is not None else 1
     found = {}
     for rule in rules:
         week, month, last = fired.get(rule.id, (0, 0, None))
-        right, wrong = judged.get(rule.id, (0, 0))
+        right, wrong, right_week, wrong_week = judged.get(rule.id, (0, 0, 0, 0))
         posted_week, posted = alerts.get(rule.id, (0, 0))
-        found[rule.id] = RuleStats(rule, week, month, posted_week, posted, right, wrong, last, weeks)
+        found[rule.id] = RuleStats(
+            rule, week, month, posted_week, posted, right, wrong, right_week, wrong_week, last, weeks
+        )
     return found
 
 
