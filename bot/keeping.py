@@ -10,7 +10,7 @@ from pathlib import Path
 from bot.errors import StoreError
 from bot.store import backup, journal, retention
 from bot.store.schema import Store
-from bot.times import DAY, iso
+from bot.times import DAY, is_due, iso
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ class Keeping:
 
     def _due(self, what: str, now: int) -> bool:
         last = self.store.meta(f"{what}_done")
-        return last is None or not 0 <= now - int(last) < DAY
+        return is_due(None if last is None else int(last), DAY, now)
 
     def _copy(self, folder: Path, now: int) -> None:
         try:

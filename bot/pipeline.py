@@ -24,7 +24,7 @@ from bot.store import blocks, events, gaps, outbox
 from bot.store.events import NOTHING, Added
 from bot.store.schema import Store
 from bot.store.twins import Twins
-from bot.times import DAY, SECOND, iso
+from bot.times import DAY, SECOND, is_due, iso
 
 IMPORT_BATCH = 30_000  # records in one transaction of an import
 ACTOR_TYPE_FIELDS = frozenset({"actor_type", "actor_kind"})
@@ -108,7 +108,7 @@ class Pipeline:
         """Return what to read, and up to when all is history: the beginning of the first poll that is completed."""
         watermark = self._meta_time("watermark")
         deep = self._meta_time("deep_sweep")
-        if watermark is not None and (deep is None or deep + self._log.sweep_every(self.now()) <= self.now()):
+        if watermark is not None and is_due(deep, self._log.sweep_every(self.now()), self.now()):
             overlap = max(overlap, DAY)
         missing = [Window(since, until) for since, until, *_ in gaps.open_gaps(self.store)]
         what = poll_run.plan(portal, watermark, overlap, backfill, missing)
@@ -163,7 +163,7 @@ class Pipeline:
             raise
         except Exception as error:  # noqa: BLE001 -- as in Detector: detection never stops ingestion
             told = self._meta_time("told_log_watch")
-            if told is None or told + DAY <= now:
+            if is_due(told, DAY, now):
                 self.store.set_meta("told_log_watch", str(now))
                 text = f"Silence and vanished events could not be looked for: {type(error).__name__}: {error}"
                 outbox.put(self.store, "ops", now, body=text)

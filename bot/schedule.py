@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_MAX_INSTANCES, EVENT_JOB_MISSED, JobExecutionEvent
 from apscheduler.executors.pool import ThreadPoolExecutor
@@ -17,6 +17,8 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from bot.errors import AuditBotError
 
 log = logging.getLogger(__name__)
+
+GUARD_SECONDS = 5.0  # between two looks whether our clock was stepped back
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class Schedule:
             timezone="UTC",
         )
         self._scheduler.add_listener(_note, EVENT_JOB_ERROR | EVENT_JOB_MISSED | EVENT_JOB_MAX_INSTANCES)
+        self._stopped = threading.Event()
         self._locks = {job.name: threading.Lock() for job in jobs}
         self.outcomes = Counter[tuple[str, str]]()  # runs by (name, "good" or "failed")
         self.done = Counter[str]()  # runs that ended, whatever came of them: a sign of life
@@ -51,6 +54,22 @@ class Schedule:
                 self.run_now, "interval", args=[job.name], seconds=job.seconds, id=job.name, replace_existing=True
             )
             entry.modify(next_run_time=entry.next_run_time - timedelta(seconds=job.seconds))
+        threading.Thread(target=self._guard, name="clock", daemon=True).start()
+
+    def put_right(self) -> None:
+        """Run what waits longer than its interval: the scheduler counts by our clock, which was stepped back."""
+        for job in self._jobs:
+            entry = self._scheduler.get_job(job.name)
+            due = None if entry is None else entry.next_run_time
+            if due is not None and due - datetime.now(UTC) > timedelta(seconds=job.seconds + GUARD_SECONDS):
+                entry.modify(next_run_time=datetime.now(UTC))
+
+    def _guard(self) -> None:
+        while not self._stopped.wait(GUARD_SECONDS):
+            try:
+                self.put_right()
+            except LookupError:  # it was stopped meanwhile
+                return
 
     def run_now(self, name: str) -> None:
         """Run a job in this thread, unless it is running already."""
@@ -73,6 +92,7 @@ class Schedule:
 
     def stop(self, deadline: float) -> None:
         """Stop; wait so many seconds for what is running, all together."""
+        self._stopped.set()
         self._scheduler.pause()
         end = time.monotonic() + deadline
         for lock in self._locks.values():

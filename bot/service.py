@@ -24,7 +24,7 @@ from bot.reading import now
 from bot.schedule import Job, Schedule
 from bot.slack.bolt import SlackApp
 from bot.store import inquiries, outbox, proposals
-from bot.times import DAY, MINUTE, SECOND, iso
+from bot.times import DAY, SECOND, is_due, iso
 from bot.watch.calls import hand_over, ping
 from bot.watch.canary import Canary
 from bot.watch.fallback import Fallback
@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 STOP_SECONDS = 4.0  # for what is under way, of the 8 s that a supervisor waits
 OUTBOX_SECONDS, TICK_SECONDS, SOCKET_SECONDS, ROUND_SECONDS, KEEPING_SECONDS = 1.0, 5.0, 15.0, 30.0, 600.0
 PICTURE_SECONDS, FOLLOW_SECONDS, DIGEST_SECONDS = 2.0, 10.0, 60.0
-REFUSED_PAUSE = 10 * MINUTE  # a refused key is not tried more often
+REFUSED_PAUSE = 600.0  # seconds; a refused key is not tried more often
 DEAF_SECONDS = 120.0  # Slack's own library reconnects; after so long we do
 HUNG = 70  # the exit code of a process that the watchdog ended (EX_SOFTWARE)
 BROKEN = 74  # and of one whose database cannot be written (EX_IOERR)
@@ -55,7 +55,7 @@ class Service:
     slack: SlackApp
     by_socket: bool = False
     fresh_key: Callable[[], str | None] = lambda: None  # the portal's key as settings and files have it now
-    quiet_until: int = 0  # no poll before, in microseconds: the portal asked for it, or refuses the key
+    quiet_until: float = 0.0  # no poll before, by the monotonic clock: the portal asked for it, or refuses the key
     ending: threading.Event = field(default_factory=threading.Event)
     exit_code: int = 0
 
@@ -132,7 +132,7 @@ class Service:
 
     def poll(self) -> None:
         """Run one pass, unless the portal wants to be left alone."""
-        if now() < self.quiet_until:
+        if time.monotonic() < self.quiet_until:
             return
         try:
             done = self.app.pipeline.poll(
@@ -144,13 +144,14 @@ class Service:
                 log.info("the portal refuses the key, but there is a new one")
                 self._poll_failed(error)
             else:
-                self.quiet_until = now() + REFUSED_PAUSE
+                self.quiet_until = time.monotonic() + REFUSED_PAUSE
                 self._poll_failed(error, "access", str(error))
             raise
         except ApiError as error:
             if error.retry_after is not None:
-                self.quiet_until = now() + int(error.retry_after * SECOND)
-                self._poll_failed(error, "wait", f"The portal asks to be left alone until {iso(self.quiet_until)}.")
+                self.quiet_until = time.monotonic() + error.retry_after
+                until = iso(now() + int(error.retry_after * SECOND))
+                self._poll_failed(error, "wait", f"The portal asks to be left alone until {until}.")
             self._poll_failed(error)
             raise
         self.pulse.poll_was_good()
@@ -242,7 +243,7 @@ class Service:
         """Note it; tell the ops channel, once a day for the same trouble."""
         self.pulse.poll_failed(str(error))
         last = self.app.store.meta(f"told_{key}") if key else str(now())
-        if last is None or int(last) + DAY <= now():
+        if is_due(None if last is None else int(last), DAY, now()):
             self.app.store.set_meta(f"told_{key}", str(now()))
             outbox.put(self.app.store, "ops", now(), body=text)
 

@@ -19,6 +19,14 @@ _UNITS = {"s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY, "w": WEEK}
 _DURATION = re.compile(r"(\d{1,9})([smhdw])$", re.ASCII)
 
 
+def is_due(last: int | None, every: int, now: int) -> bool:
+    """Tell whether what was done last at a moment is due again.
+
+    A moment that has not come yet was noted before our clock was stepped back: so nothing waits longer than `every`.
+    """
+    return last is None or not 0 <= now - last < every
+
+
 def is_iso(text: str) -> bool:
     """Tell whether a time is spelt as `iso` spells it, so that its text can be told from its value."""
     return _PLAIN.fullmatch(text) is not None

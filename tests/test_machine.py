@@ -28,7 +28,7 @@ from bot.model import AlertView, Broken, Record
 from bot.pipeline import Pipeline
 from bot.poll.client import PAGE_SIZE, Window
 from bot.poll.records import to_json
-from bot.store import alerts, events, exceptions, gaps, journal, outbox
+from bot.store import alerts, clock, events, exceptions, gaps, journal
 from bot.store.schema import Store
 from bot.times import DAY, HOUR, MINUTE, SECOND
 from tests.conftest import START, record
@@ -215,7 +215,7 @@ class Bot(RuleBasedStateMachine):
 
     @rule(moods=MOODS)
     def post(self, moods: list[str]) -> None:
-        outbox.pull_in(self.store, self.ours())  # as every half minute
+        clock.look(self.store, self.ours())  # as every half minute
         self.slack.moods = moods
         try:
             self.postman.run_once()
@@ -308,7 +308,7 @@ class Bot(RuleBasedStateMachine):
         assert gaps.open_gaps(self.store) == []
         for _ in range(60):
             self.portal.now += HOUR
-            outbox.pull_in(self.store, self.ours())
+            clock.look(self.store, self.ours())
             if not self.postman.run_once().sent and not self._waiting():
                 break
         assert self._waiting() == []

@@ -18,6 +18,7 @@ from bot.store.schema import Store
 from bot.times import EPOCH, SECOND
 
 LONGEST = {"daily": timedelta(days=7), "weekly": timedelta(days=28)}  # that one digest covers after a long silence
+PERIOD = {"daily": timedelta(days=1), "weekly": timedelta(days=7)}
 URGENCY = 0
 
 
@@ -40,8 +41,8 @@ def run_once(store: Store, times: DigestTimes, now: int, zone: tzinfo) -> list[K
     for kind, on in wanted.items():
         until = due_until(kind, times.at, now, zone)
         with store.write():
-            told = store.meta(f"digest_{kind}")
-            since = None if told is None else span_from(kind, date.fromisoformat(told), until)
+            told = _told(store, kind, until)
+            since = None if told is None else span_from(kind, told, until)
             if told is None or since is not None:
                 store.set_meta(f"digest_{kind}", until.isoformat())
             if on and since is not None:
@@ -49,6 +50,13 @@ def run_once(store: Store, times: DigestTimes, now: int, zone: tzinfo) -> list[K
                 outbox.put(store, "digest", now, body=text, urgency=URGENCY)
                 queued.append(kind)
     return queued
+
+
+def _told(store: Store, kind: Kind, until: date) -> date | None:
+    """Return the last day told, None where there is none, or where it is of a time that our clock left again."""
+    text = store.meta(f"digest_{kind}")
+    told = None if text is None else date.fromisoformat(text)
+    return told if told is None or told <= until + PERIOD[kind] else None
 
 
 def due_until(kind: Kind, at: int, now: int, zone: tzinfo) -> date:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 
 from bot.store import outbox
 from bot.store.schema import Store
-from bot.times import DAY, say_duration
+from bot.times import DAY, is_due, say_duration
 
 _PREFIX = "alarm_"
 
@@ -38,7 +38,7 @@ def update(store: Store, wrong: Mapping[str, str], now: int) -> list[str]:
     with store.write():
         for key, text in wrong.items():
             before = known.get(key)
-            if before is None or before.told + DAY <= now:
+            if before is None or is_due(before.told, DAY, now):
                 _note(store, key, Alarm(before.since if before else now, now, text))
                 told.append(text)
         for key in known.keys() - wrong.keys():

@@ -17,7 +17,7 @@ from bot.slack.alert_message import alert_message
 from bot.slack.blocks import check_limits
 from bot.store import alerts, outbox
 from bot.store.schema import Store
-from bot.times import MINUTE, iso, say_duration
+from bot.times import MINUTE, is_due, iso, say_duration
 
 EVERY = 5 * MINUTE
 PATIENCE = 5 * MINUTE  # in the outbox
@@ -60,7 +60,7 @@ class Canary:
         waiting, sent = self._last()
         if waiting is not None:
             return _say_stuck(waiting, now) if abs(now - waiting) > PATIENCE else ""
-        if sent is not None and 0 <= now - sent < EVERY:
+        if not is_due(sent, EVERY, now):
             return ""
         try:
             return self._send(now)

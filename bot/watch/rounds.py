@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from bot.errors import DeliveryError
-from bot.store import alarms, outbox
+from bot.store import alarms, clock
 from bot.watch.canary import Canary
 from bot.watch.fallback import Fallback
 from bot.watch.health import Health
@@ -29,8 +29,8 @@ class Rounds:
 
     def run_once(self, now: int) -> None:
         """Look at everything; tell what is wrong, and what is over."""
-        if count := outbox.pull_in(self.health.store, now):
-            log.warning("our clock was stepped back: %d messages do not wait for the old time", count)
+        if clock.look(self.health.store, now):
+            log.warning("our clock was stepped back; nothing waits for the old time")
         self.health.pulse.canary_error = self.canary.run_once()
         wrong = self.health.wrong(now)
         for text in [*alarms.update(self.health.store, wrong, now), *self.silencing.run_once(now)]:

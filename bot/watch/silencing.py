@@ -9,7 +9,7 @@ from bot.model import EXCEPTION
 from bot.store import exceptions, journal, outbox
 from bot.store.exceptions import TimedException
 from bot.store.schema import Store
-from bot.times import DAY, iso
+from bot.times import DAY, is_due, iso
 
 SEEN = "silencing_seen"  # the newest exception that was looked at
 TOLD = "silencing_told"  # when unusual silence was told last
@@ -69,7 +69,7 @@ class Silencing:
 
     def _unusual(self, now: int) -> str:
         last = self.store.meta(TOLD)
-        if last is not None and 0 <= now - int(last) < DAY:
+        if not is_due(None if last is None else int(last), DAY, now):
             return ""
         for what, sql, least in (
             ("exceptions were approved", _APPROVED, LEAST_APPROVED),
