@@ -27,6 +27,10 @@ T = TypeVar("T")
 FACT_NAMES = frozenset(field.name for field in FACTS)
 MANY = 20_000  # new events: from so many on, all of their time is looked at again, whatever they have in common
 FEW = 300  # actors and addresses: up to so many, only their events are read
+_OF = {
+    "actor": "actor IN (SELECT id FROM actors WHERE name IN (SELECT value FROM json_each(:actor)))",
+    "ip": "ip IN (SELECT id FROM addresses WHERE name IN (SELECT value FROM json_each(:ip)))",
+}
 
 
 @dataclass
@@ -115,30 +119,39 @@ class Detector:
         known = rule.same_groups and not (all_groups and FACT_NAMES.intersection(rule.group_by))
         groups = _groups(rule, evaluation, affected, all_groups=all_groups) if known else None
         times = affected.time[matched]
-        stored = self._stored(rule, groups)
-        lo, hi, places = region(rule, int(times.min()), int(times.max()), [(f.first, f.last) for f in stored])
-        return [_Task(rule, groups, lo, hi, tuple(stored[place] for place in places))]
+        return [self._again(rule, groups, int(times.min()), int(times.max()))]
 
     def _all(self, rule: CompiledRule, added: Added) -> list[_Task]:
         """Return that all groups have to be evaluated again, from the first to the last event that may matter."""
         by_fact = bool(rule.fields & FACT_NAMES) and added.late
         until = self.store.value("SELECT max(time) FROM events") if by_fact else added.until
-        stored = self._stored(rule, None)
-        lo, hi, places = region(rule, added.since, until, [(f.first, f.last) for f in stored])
-        return [_Task(rule, None, lo, hi, tuple(stored[place] for place in places))]
+        return [self._again(rule, None, added.since, until)]
+
+    def _again(self, rule: CompiledRule, groups: frozenset[Group] | None, t0: int, t1: int) -> _Task:
+        """Return what to evaluate again because of events between two times.
+
+        Findings that ended before are read only where one that is touched reaches back to them: groups with months of
+        findings cost a third of a pass.
+        """
+        lo, since = t0 - rule.join, t0
+        while lo < since:
+            since = lo
+            stored = self._stored(rule, groups, since)
+            lo, hi, places = region(rule, t0, t1, [(f.first, f.last) for f in stored])
+        return _Task(rule, groups, lo, hi, tuple(stored[place] for place in places))
 
     def _many(self, where: str, *parameters: int) -> bool:
         some = f"SELECT 1 FROM events WHERE {where} LIMIT {self.many + 1}"
         return bool(self.store.value(f"SELECT count(*) > {self.many} FROM ({some})", parameters))
 
-    def _stored(self, rule: CompiledRule, groups: frozenset[Group] | None) -> list[Finding]:
+    def _stored(self, rule: CompiledRule, groups: frozenset[Group] | None, since: int) -> list[Finding]:
         if groups is None:
-            return alerts.findings(self.store, "rule = ? AND state = 'open'", (rule.id,))
+            return alerts.findings(self.store, "rule = ? AND last >= ? AND state = 'open'", (rule.id, since))
         keys = json.dumps([alerts.group_key(group) for group in groups])
         return alerts.findings(
             self.store,
-            "rule = ? AND state = 'open' AND grp IN (SELECT value FROM json_each(?))",
-            (rule.id, keys),
+            "rule = ? AND grp IN (SELECT value FROM json_each(?)) AND last >= ? AND state = 'open'",
+            (rule.id, keys, since),
         )
 
     # -- evaluating --------------------------------------------------------------------------------------------
@@ -171,11 +184,9 @@ class Detector:
         if narrow:
             since, until = _span(narrow)
             found = {part: json.dumps(sorted(values)) for part, values in names.items()}
-            where = (
-                "e.time BETWEEN :since AND :until AND (e.actor IN (SELECT id FROM actors WHERE name IN"
-                " (SELECT value FROM json_each(:actor))) OR e.ip IN (SELECT id FROM addresses WHERE name IN"
-                " (SELECT value FROM json_each(:ip))))"
-            )
+            # A UNION, not an OR: for that SQLite reads all that the actors ever did (100 ms of a million, now 4)
+            where = " UNION ".join(f"SELECT id FROM events WHERE {_OF[part]} AND time BETWEEN :since AND :until" for part in _OF)
+            where = f"e.id IN ({where})"
             yield facts.read(self.store, self.settings, where, {"since": since, "until": until, **found}), narrow
 
     def _guarded(self, report: Report, rule: CompiledRule, compute: Callable[[], list[T]]) -> list[T]:
