@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from bot import rulebook
 from bot.alert.outbox import Channels
@@ -15,10 +16,9 @@ from bot.pipeline import Pipeline
 from bot.poll.client import Portal
 from bot.poll.run import TypeReader
 from bot.reading import now, opened, rules_folder
-from bot.rule_changes import record
+from bot.rule_changes import note_home, record, refuse
 from bot.rulebook import Rulebook
 from bot.settings import Settings
-from bot.store import outbox
 from bot.store.locks import ingest_lock
 from bot.store.schema import Store
 from bot.times import DAY, SECOND
@@ -85,24 +85,32 @@ def writing(settings: Settings, command: str, wait: Callable[[str], bool] | None
     `wait` is as in `ingest_lock`; nothing is opened before the lock is ours, so a waiting process migrates nothing
     under a running one. Raises LockedError, StoreError, RuleError, ConfigError.
     """
-    folder = rules_folder(settings.rules)
-    if settings.strict_files:
-        rulebook.refuse_writable(folder)
+    if not settings.db.exists():  # nothing is made where there are no rules to begin with
+        _checked(rules_folder(settings.rules), settings)
     with ingest_lock(settings.db, command, wait), opened(settings.db, create=True) as store:
         yield build(settings, store)
 
 
+def _checked(home: Path, settings: Settings) -> Path:
+    if settings.strict_files and home.exists():
+        rulebook.refuse_writable(home)
+    return home
+
+
 def build(settings: Settings, store: Store) -> App:
     """Put the parts together. Broken rule files run the last good set, and the ops channel is told."""
+    home, said = rulebook.settle_home(store, settings.rules, named="rules" in settings.model_fields_set)
+    settings = settings.model_copy(update={"rules": _checked(home, settings)})
     before = rulebook.last_good(store)
     book, broken = rulebook.in_force(store, settings.rules)
     facts = settings.fact_settings(book.sensitive)
     if broken is not None:
-        outbox.put(store, "ops", now(), body=f"The rule files are broken; the last good set is in force.\n{broken}")
+        refuse(store, broken, "The rule files are broken; the last good set is in force.", now())
     elif before is not None:
         record(store, before, book, facts, now())
     else:
         rulebook.keep(store, book, now())
+    note_home(store, home if broken is None else None, said, now())
     app = App(settings, store, book, facts, Pipeline(store, facts, lambda: app.book, now))
     app.pipeline.forest = ForestWatch(store, facts, book.forest, book.routing.post_from)
     return app

@@ -20,7 +20,7 @@ from bot.serving import Serving
 from bot.settings import Settings, survey
 from bot.slack.bolt import SlackApp
 from bot.store.locks import standing_by
-from bot.web import web_app
+from bot.web import standby_app, web_app
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +33,8 @@ class Standby:
     """A second service on the same database: it waits, does nothing, and takes over when the first one ends."""
 
     db: Path
+    host: str
+    port: int
     ending: threading.Event
     meanwhile: ExitStack  # holds the mark that says who waits
     waiting: bool = False
@@ -42,8 +44,16 @@ class Standby:
         if not self.waiting:
             self.waiting = True
             self.meanwhile.enter_context(standing_by(self.db))
+            self._answer_probes()
             log.info("standing by, to take over when the other one ends: %s", text)
         return not self.ending.wait(STANDBY_SECONDS)
+
+    def _answer_probes(self) -> None:
+        """Say on PORT that this one is alive and not ready; on the same host the first one may have that port."""
+        try:
+            self.meanwhile.enter_context(Serving(standby_app(), self.port, host=self.host))
+        except OSError as error:
+            log.info("no probes while standing by: port %d cannot be used (%s)", self.port, error.strerror)
 
 
 def serve(settings: Settings) -> int:
@@ -59,7 +69,7 @@ def serve(settings: Settings) -> int:
     signal.signal(signal.SIGINT, told)
     with ExitStack() as held:
         with ExitStack() as meanwhile:
-            wait = Standby(settings.db, ending, meanwhile).wait
+            wait = Standby(settings.db, _host(settings), settings.port, ending, meanwhile).wait
             try:
                 app = held.enter_context(writing(settings, "run", wait))
             except LockedError:
@@ -69,12 +79,11 @@ def serve(settings: Settings) -> int:
 
 def _serve(app: App, ending: threading.Event, held: ExitStack) -> int:
     settings = app.settings
-    by_socket = settings.slack_app_token is not None
+    by_socket = settings.by_socket
     slack = SlackApp(settings, app.store, now, app.facts)
     service = Service(app, app.portal(), slack, by_socket, _fresh_key, ending=ending)
-    host = "127.0.0.1" if by_socket else "0.0.0.0"  # noqa: S104 -- Slack calls from outside in HTTP mode
     try:
-        held.enter_context(Serving(web_app(slack, service.probes()), settings.port, host=host))
+        held.enter_context(Serving(web_app(slack, service.probes()), settings.port, host=_host(settings)))
     except OSError as error:
         raise ConfigError(f"PORT: {settings.port} cannot be used ({error.strerror}): set another.") from error
     if by_socket:
@@ -85,6 +94,10 @@ def _serve(app: App, ending: threading.Event, held: ExitStack) -> int:
     _end_soon(service)
     service.stop()
     return service.exit_code
+
+
+def _host(settings: Settings) -> str:
+    return "127.0.0.1" if settings.by_socket else "0.0.0.0"  # noqa: S104 -- Slack calls from outside in HTTP mode
 
 
 def _fresh_key() -> str | None:

@@ -11,17 +11,16 @@ from watchfiles import Change, watch
 
 from bot import rulebook
 from bot.app import App
-from bot.errors import AuditBotError, ConfigError, RuleError
+from bot.errors import AuditBotError, ConfigError
 from bot.reading import now, rules_folder
-from bot.rule_changes import record
+from bot.rule_changes import record, refuse
 from bot.rulebook import Rulebook
-from bot.store import outbox
 
 log = logging.getLogger(__name__)
 
 DEBOUNCE_MS = 300  # an editor writes in several steps
 STEP_MS = 500  # how often to look whether the folder is still the same one
-SHOWN_PROBLEMS = 10
+BROKEN = "The edited rules are broken, so the last good set stays in force. Mend these lines:"
 
 
 @dataclass
@@ -89,13 +88,8 @@ class LiveRules:
         text = str(error)
         if text == self._told:
             return
-        problems = [str(one) for one in error.problems] if isinstance(error, RuleError) else [text]
-        more = [f"and {len(problems) - SHOWN_PROBLEMS} more"] if len(problems) > SHOWN_PROBLEMS else []
-        shown = "\n".join(problems[:SHOWN_PROBLEMS] + more)
-        body = f"The edited rules are broken, so the last good set stays in force. Mend these lines:\n{shown}"
-        self.app.store.set_meta("rules_state", f"the last good set is in force, the files are broken: {problems[0]}")
-        outbox.put(self.app.store, "ops", now(), body=body)
-        log.warning("the edited rules are broken: %s", problems[0])
+        refuse(self.app.store, error, BROKEN, now())
+        log.warning("the edited rules are broken: %s", text.partition("\n")[0])
         self._told = text
 
 

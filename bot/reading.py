@@ -14,6 +14,7 @@ from bot.settings import Settings
 from bot.store.schema import Store
 
 SHIPPED = Path(__file__).resolve().parent.parent / "rules"
+DEFAULT_RULES = Path("rules")  # where the service runs
 SENSITIVE = "sensitive.yml"
 
 
@@ -39,7 +40,7 @@ def rules_folder(path: Path) -> Path:
     """
     if path.exists():
         return path
-    if path == Path("rules") and SHIPPED.exists():
+    if path == DEFAULT_RULES and SHIPPED.exists():
         return SHIPPED
     raise ConfigError(f"There are no rules at {path}: set AUDIT_BOT_RULES, or give --rules, to a folder of rule files.")
 

@@ -6,19 +6,22 @@ import difflib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from bot.detect import facts
 from bot.detect.match import Burst, Evaluation
 from bot.detect.rules import CompiledRule, RuleSet
-from bot.errors import StoreError
+from bot.errors import AuditBotError, RuleError, StoreError
 from bot.fields import FactSettings
-from bot.rulebook import SETTINGS_FILES, Rulebook, keep
+from bot.rulebook import HOME, SETTINGS_FILES, Rulebook, keep
 from bot.store import alerts, journal, outbox
 from bot.store.schema import Store
+from bot.store.status import HOME_SAID
 from bot.times import DAY
 
 SHOWN_LINES = 8  # of the difference of one rule
 SHOWN_RULES = 10
+SHOWN_PROBLEMS = 10
 NOISIEST = 3
 
 
@@ -107,6 +110,30 @@ def record(store: Store, before: Rulebook, after: Rulebook, settings: FactSettin
         }
         journal.write(store, now, "bot", "rules", detail)
         outbox.put(store, "ops", now, body=body)
+
+
+def refuse(store: Store, error: AuditBotError, opening: str, now: int) -> None:
+    """Tell of rule files that are not put into force, in the ops channel, in `status` and in the journal."""
+    problems = list(error.problems) if isinstance(error, RuleError) else []
+    lines = [str(one) for one in problems] or [str(error)]
+    more = [f"and {len(lines) - SHOWN_PROBLEMS} more"] if len(lines) > SHOWN_PROBLEMS else []
+    listed = [{"file": one.file, "line": one.line, "reason": one.text} for one in problems] or [{"reason": lines[0]}]
+    with store.write():
+        store.set_meta("rules_state", f"the last good set is in force, the files are broken: {lines[0]}")
+        outbox.put(store, "ops", now, body="\n".join([opening, *lines[:SHOWN_PROBLEMS], *more]))
+        journal.write(store, now, "bot", "rules_refused", {"problems": listed[:SHOWN_PROBLEMS], "count": len(lines)})
+
+
+def note_home(store: Store, home: Path | None, said: str, now: int) -> None:
+    """Remember where the rules in force come from, and tell the ops channel once what there is to say about it."""
+    if home is not None and str(home) != store.meta(HOME):
+        store.set_meta(HOME, str(home))
+    if said != (store.meta(HOME_SAID) or ""):
+        with store.write():
+            store.set_meta(HOME_SAID, said or None)
+            if said:
+                outbox.put(store, "ops", now, body=said)
+                journal.write(store, now, "bot", "rules_place", {"text": said})
 
 
 def announce(changes: Changes, after: Rulebook, store: Store, settings: FactSettings, now: int) -> str:

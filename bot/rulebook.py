@@ -18,11 +18,13 @@ from bot.detect.sigma.load import load_rules
 from bot.detect.sigma.sensitive import parse_sensitive
 from bot.errors import AuditBotError, ConfigError, Problem, RuleError
 from bot.fields import SENSITIVE_TYPES
-from bot.reading import SENSITIVE, rules_folder
+from bot.reading import DEFAULT_RULES, SENSITIVE, SHIPPED, rules_folder
 from bot.store.alerts import remember_rules
 from bot.store.schema import Store
 
 ROUTING, FOREST = "routing.yml", "forest.yml"
+HOME = "rules_home"  # where the rules in force were read from
+CHOOSE = "Set AUDIT_BOT_RULES, or give --rules, to say which."
 SETTINGS_FILES = (ROUTING, FOREST, SENSITIVE)
 
 
@@ -111,6 +113,26 @@ def last_good(store: Store) -> Rulebook | None:
     return None if text is None else check(json.loads(text))
 
 
+def settle_home(store: Store, chosen: Path, *, named: bool) -> tuple[Path, str]:
+    """Return where the rules come from, and a sentence where somebody has to know of it.
+
+    Where nobody named a place, a start from another working directory would find the shipped rules, or other ones, and
+    close the alerts of the team's. So the place that was in force last counts; if that is gone, what is found now,
+    unless that is the shipped rules: then the last good set runs.
+    """
+    if named and (chosen.exists() or chosen != DEFAULT_RULES):
+        return chosen.absolute(), ""
+    found = (chosen if chosen.exists() or not SHIPPED.exists() else SHIPPED).absolute()
+    last = Path(store.meta(HOME) or SHIPPED)
+    if last == SHIPPED or found.resolve() == last.resolve():
+        return found, ""
+    if last.exists():
+        return last, f"The rules are still those of {last}, though this start would find {found}. {CHOOSE}"
+    if found == SHIPPED:
+        return last, f"The rules of {last} are gone, so the last good set runs, not the shipped rules. {CHOOSE}"
+    return found, f"The rules of {last} are gone; those of {found} are in force. {CHOOSE}"
+
+
 def in_force(store: Store, path: Path) -> tuple[Rulebook, AuditBotError | None]:
     """Return the rules to run with: the files where they are good, else the last good set, and what is wrong.
 
@@ -122,7 +144,5 @@ def in_force(store: Store, path: Path) -> tuple[Rulebook, AuditBotError | None]:
         before = last_good(store)
         if before is None:
             raise
-        first = str(error).splitlines()[0]
-        store.set_meta("rules_state", f"the last good set is in force, the files are broken: {first}")
         return before, error
     return book, None

@@ -114,6 +114,11 @@ class Settings(BaseSettings):
         values = (getattr(self, name) for name in type(self).model_fields)
         return tuple(value.get_secret_value() for value in values if isinstance(value, SecretStr))
 
+    @property
+    def by_socket(self) -> bool:
+        """Tell whether Slack is heard over a connection of ours, not called over HTTP."""
+        return self.slack_app_token is not None
+
     @field_validator("retention_days")
     @classmethod
     def _is_long_enough(cls, value: int) -> int:

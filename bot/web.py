@@ -62,6 +62,24 @@ def web_app(slack: SlackApp, probes: Probes, body_seconds: float = BODY_SECONDS)
     )
 
 
+def standby_app() -> Starlette:
+    """Return the ASGI app of a process that stands by: alive, but not to be sent anything."""
+
+    async def alive(_: Request) -> Response:
+        return PlainTextResponse("standby\n")
+
+    async def unready(_: Request) -> Response:
+        return PlainTextResponse("standby\n", 503)
+
+    return Starlette(
+        routes=[
+            Route("/healthz", alive, methods=["GET"]),
+            Route("/readyz", unready, methods=["GET"]),
+            Route(EVENTS_PATH, unready, methods=["POST"]),
+        ]
+    )
+
+
 def _say(wrong: list[str]) -> Response:
     return PlainTextResponse("\n".join(wrong or ["ok"]) + "\n", 503 if wrong else 200)
 

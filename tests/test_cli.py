@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -20,6 +21,9 @@ from bot.reading import opened
 from bot.sandbox import cortex
 from bot.serving import serve
 from bot.store.locks import ingest_lock
+from bot.store.schema import BUSY_SECONDS, Store
+from bot.terminal.exceptions_commands import user
+from bot.terminal.journaled import note_asked
 from bot.times import DAY, HOUR, MINUTE, SECOND, iso
 from tests.conftest import START, raw
 
@@ -328,6 +332,34 @@ def test_the_journal_is_verified(imported: Path) -> None:
     """An unknown anchor shows that entries are missing."""
     assert audit_bot("journal", "verify", folder=imported).returncode == 0
     assert audit_bot("journal", "verify", "--anchor", "0" * 64, folder=imported).returncode == 1
+
+
+def test_what_is_asked_at_the_terminal_is_journaled_where_that_can_be(imported: Path) -> None:
+    """By whom, and what; a database that others write to, or that cannot be written, is no reason not to answer."""
+
+    def entries() -> list[tuple[str, str, str]]:
+        found = json_lines(audit_bot("journal", "export", folder=imported).stdout)
+        return [(one["who"], one["what"], one["detail"]["text"]) for one in found if "from" in one["detail"]]
+
+    asked = ("query", "actor:eve@corp.example since:2026-01-01", "--format", "jsonl")
+    before = len(entries())
+    answer = audit_bot(*asked, folder=imported)
+    audit_bot("export", "--query", "action:DELETE", folder=imported)
+    audit_bot("explain", "A1", folder=imported)
+    assert entries()[before:] == [
+        (user(), "query", asked[1]), (user(), "export", "--query action:DELETE"), (user(), "query", "show A1")
+    ]  # fmt: skip
+    store = Store(imported / "audit.db")
+    with store.write():
+        began = time.monotonic()
+        again = audit_bot(*asked, folder=imported)
+        assert time.monotonic() - began < BUSY_SECONDS
+    assert (again.returncode, again.stdout) == (0, answer.stdout)
+    assert "others write to it" in again.stderr
+    store.connection.execute("PRAGMA query_only = on")
+    note_asked(store, "query", "*")
+    store.close()
+    assert len(entries()) == before + 3
 
 
 def test_the_simulator_serves_until_it_is_ended() -> None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,6 +23,7 @@ from bot.rulebook import check
 from bot.settings import load
 from bot.store import alerts, journal
 from bot.store.schema import Store
+from bot.store.status import status
 from bot.times import DAY, MINUTE
 from tests.conftest import add, record
 
@@ -85,6 +87,10 @@ def test_a_bad_edit_changes_nothing_and_is_told_once_with_file_and_line(app: App
     assert "team.yml:" in text
     assert "did you mean action?" in text
     assert titles(app) == ["Deletion of a team"]
+    [entry] = journal.entries(store)
+    wrong = entry["detail"]["problems"][0]
+    assert (entry["what"], wrong["file"], wrong["line"] > 1) == ("rules_refused", "team.yml", True)
+    assert "actoin" in wrong["reason"]
     (folder / "team.yml").write_text(RULE.format(n=1, type="TEAM"))
     live.reload()
     assert len(told(store)) == 1
@@ -241,6 +247,35 @@ def test_the_shipped_rules_are_no_stand_in_for_a_folder_that_goes(
     live.reload()
     assert titles(app) == ["Deletion of a team"]
     assert "There are no rules" in told(store)[0]
+
+
+def test_a_start_from_another_directory_keeps_to_the_rules_that_were_in_force(
+    tmp_path: Path, folder: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only a place that somebody names replaces the team's rules; all else is said once, and in `status`."""
+
+    def start(**given: Any) -> App:
+        return build(load(AUDIT_BOT_DB=store.path, **given), store)
+
+    monkeypatch.chdir(tmp_path)
+    start()
+    monkeypatch.chdir("/")
+    assert titles(start()) == titles(start()) == ["Deletion of a team"]
+    [text] = told(store)
+    assert f"still those of {folder}, though this start would find {reading.SHIPPED}" in text
+    assert text in status(store, 0).rules
+    moved = folder.rename(tmp_path / "moved")
+    assert titles(start()) == ["Deletion of a team"]
+    assert "so the last good set runs" in told(store)[-1]
+    other = tmp_path / "other"
+    shutil.copytree(moved, other / "rules")
+    monkeypatch.chdir(other)
+    start()
+    assert f"those of {other / 'rules'} are in force" in told(store)[-1]
+    assert [entry["what"] for entry in journal.entries(store)].count("rules_place") == 3
+    start(AUDIT_BOT_RULES=moved)
+    assert store.meta("rules_home") == str(moved)
+    assert status(store, 0).rules == "2 rules in force"
 
 
 def test_an_edit_that_cannot_be_recorded_at_once_is_told_later(app: App, folder: Path, store: Store) -> None:

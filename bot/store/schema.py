@@ -245,6 +245,15 @@ class Store:
             raise unusable(self.path, error) from error
 
     @contextmanager
+    def impatient(self, seconds: float) -> Iterator[None]:
+        """Wait no longer than so long for other writers inside; what fails for that raises StoreError, `busy`."""
+        self.connection.execute(f"PRAGMA busy_timeout = {int(seconds * 1000)}")
+        try:
+            yield
+        finally:
+            self.connection.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000)}")
+
+    @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Let all reads inside see the same moment, whoever writes meanwhile."""
         connection: Any = self.connection

@@ -9,6 +9,8 @@ from bot.fields import LEARNING_DAYS
 from bot.store.schema import Store
 from bot.times import DAY, WEEK, iso
 
+HOME_SAID = "rules_home_said"  # what there is to say about the place that the rules come from
+
 
 @dataclass(frozen=True)
 class Status:
@@ -60,7 +62,7 @@ def status(store: Store, now: int) -> Status:
             "SELECT count(*) FROM alerts WHERE state IN ('open', 'acknowledged') AND decision LIKE 'posted%'"
         ),
         forest=store.meta("forest") or "not started yet",
-        rules=store.meta("rules_state") or "not loaded yet",
+        rules=". ".join(filter(None, (store.meta("rules_state") or "not loaded yet", store.meta(HOME_SAID)))),
         learning_until=learnt if learnt is not None and learnt > now else None,
     )
 

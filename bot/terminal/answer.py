@@ -41,6 +41,7 @@ from bot.store.search import Page
 from bot.store.status import Status, status
 from bot.terminal.exceptions_commands import exception_row, user
 from bot.terminal.explain import show_story
+from bot.terminal.journaled import note_asked
 from bot.terminal.plots import check_target, write_picture
 from bot.times import iso, say_duration
 
@@ -65,6 +66,7 @@ def answer(settings: Settings, text: str, format_: str) -> None:
     asking = Asking(user(), now(), facts.zone, with_facts, MAX_BUCKETS)
     command = parse_command(text, asking.now, facts.zone, max_limit=MAX_LIMIT)
     with opened(settings.db) as store:
+        note_asked(store, "query", text)
         if command.verb == "show" and format_ == "table":
             show_story(store, (command.argument or "").upper(), asking.now, facts)
         else:
@@ -146,6 +148,8 @@ def export_lines(
     asked = parse_query(query or "", now(), facts.zone, default_last=None)
     begin, end = max(begin, asked.since), min(end, asked.until)
     with opened(settings.db) as store:
+        given = {"since": since, "until": until, "query": query}
+        note_asked(store, "export", " ".join(f"--{name} {value}" for name, value in given.items() if value))
         found = records(store, replace(asked, since=begin, until=end), facts)
         if format_ == "csv":
             yield from csv_lines(found)
@@ -157,6 +161,7 @@ def export_lines(
 def list_alerts(settings: Settings, format_: str) -> None:
     """Print the alerts, the newest first."""
     with opened(settings.db) as store:
+        note_asked(store, "query", "alerts")
         rows = [_alert_row(store, one) for one in alerts.listing(store, limit=1000, posted_only=False)]
         excepted = sum(one.findings for one in exceptions.listing(store, now(), include_ended=True))
     _print_alerts(rows, format_)
@@ -218,6 +223,7 @@ def explain(settings: Settings, what: str, target: Path | None) -> None:
     if not number.isascii() or not number.isdigit() or len(number) > 18:
         raise ConfigError(f"{what!r} is neither an alert like A12 nor the id of an event.")
     with opened(settings.db) as store:
+        note_asked(store, "query", f"show {what}")
         activity = show_story(store, what.upper(), now(), fact_settings(settings))
     if target is not None:
         write_picture(target, heat_map(activity))
