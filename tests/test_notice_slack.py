@@ -39,12 +39,12 @@ def bench(tmp_path: Path) -> Iterator[Lab]:
         assert made.slack.recorded.refused == []
 
 
-def flood(bench: Lab, count: int, level: Level = Level.medium) -> None:
+def flood(bench: Lab, count: int, level: Level = Level.medium, routing: Routing | None = None, who: str = "a") -> None:
     """Let so many actors do the same at once, one with a hostile name, and post what follows."""
     alerts.remember_rules(
         bench.store, [Rule(RULE, "Bulk delete by one actor", level, file="deletion/bulk.yml", line=3)]
     )
-    names = [HOSTILE if n == count - 1 else f"a{n}@corp.example" for n in range(count)]
+    names = [HOSTILE if who == "a" and n == count - 1 else f"{who}{n}@corp.example" for n in range(count)]
     with bench.store.write():
         found = [
             alerts.insert_finding(
@@ -55,7 +55,7 @@ def flood(bench: Lab, count: int, level: Level = Level.medium) -> None:
             for name in names
         ]
         now = bench.clock()
-        alert_run.run_once(bench.store, found, Routing(), now, history=False, facts=FactSettings())
+        alert_run.run_once(bench.store, found, routing or Routing(), now, history=False, facts=FactSettings())
     bench.deliver()
 
 
