@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -70,10 +71,12 @@ class Pipeline:
     book: Callable[[], Book]
     now: Callable[[], int]
     forest: ForestWatch | None = None
+    warms_apart: bool = False  # somebody calls `warm`, so that no pass waits for the forest
 
     def __post_init__(self) -> None:
         self._detector = Detector(self.store, self.facts)
         self._log = LogWatch(self.store, self.facts)
+        self._turn = threading.Lock()  # held by passes; between its pages whoever warms the forest waits for it
 
     def use(self, settings: FactSettings, forest: ForestWatch) -> None:
         """Go on with other settings from the next pass on."""
@@ -88,6 +91,7 @@ class Pipeline:
         """Sweep until up to date. Raises ApiError; what was read until then is stored, and the watermark says so."""
         report = Report()
         self.catch_up(report)
+        self._forest_catches_up(report)
         what, live_since = self._plan(portal, overlap, backfill)
         fresh = NOTHING
         self._log.begin(what.until)
@@ -225,10 +229,10 @@ class Pipeline:
 
         The forest is built before, where it is needed: that takes long, and nobody could click meanwhile.
         """
-        if not history:
+        if not history and not self.warms_apart:
             self._build_forest()
         try:
-            with self.store.write():
+            with self._turn, self.store.write():
                 yield
         except BaseException:
             if self.forest is not None:
@@ -261,9 +265,35 @@ class Pipeline:
         except Exception:  # noqa: BLE001 -- it is tried again when it looks at events, and told then
             self.forest.reset()
 
+    def warm(self, stop: Callable[[], bool]) -> None:
+        """Build the forest beside passes, where it is not there: to be called in another thread, again and again.
+
+        A pass goes first: each row that SQLite reads lets another Python thread go on, and takes it 5 ms to come back.
+        """
+        forest = self.forest
+
+        def turn() -> bool:
+            with self._turn:
+                return not stop() and self.forest is forest
+
+        if forest is not None:
+            forest.warm(self.now(), turn)
+
+    def _forest_catches_up(self, report: Report) -> None:
+        """Let the forest score what came while it was built, also where nothing comes any more."""
+        if self.forest is not None and self.forest.behind:
+            with self._pass(history=False):
+                detected = Detected()
+                self._watch(NOTHING, self.now(), detected)
+                self._note_failed(detected, NOTHING, history=False)
+                self._alert(detected, report, history=False)
+
     def _watch(self, added: Added, now: int, detected: Detected) -> None:
         """Let the forest look at what was added; whatever it raises, the events have to be stored."""
         if self.forest is None:
+            return
+        if self.warms_apart and not self.forest.ready:
+            self.forest.wait(added)
             return
         try:
             detected.changed += self.forest.run_once(added, now)

@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 STOP_SECONDS = 4.0  # for what is under way, of the 8 s that a supervisor waits
 OUTBOX_SECONDS, TICK_SECONDS, SOCKET_SECONDS, ROUND_SECONDS, KEEPING_SECONDS = 1.0, 5.0, 15.0, 30.0, 600.0
-PICTURE_SECONDS, FOLLOW_SECONDS, DIGEST_SECONDS = 2.0, 10.0, 60.0
+PICTURE_SECONDS, FOLLOW_SECONDS, DIGEST_SECONDS, FOREST_SECONDS = 2.0, 10.0, 60.0, 2.0
 REFUSED_PAUSE = 600.0  # seconds; a refused key is not tried more often
 DEAF_SECONDS = 120.0  # Slack's own library reconnects; after so long we do
 HUNG = 70  # the exit code of a process that the watchdog ended (EX_SOFTWARE)
@@ -78,6 +78,7 @@ class Service:
             (lambda: ping(heartbeat.get_secret_value())) if heartbeat else None,
         )
         self._stopping = threading.Event()
+        app.pipeline.warms_apart = True
         self.keeping = Keeping(app.store, settings.backup_dir, settings.retention_days, self._stopping.is_set)
         self.schedule = Schedule(self._jobs())
         self.slack.poke = lambda: self.schedule.run_now("outbox")
@@ -95,6 +96,7 @@ class Service:
             Job("pictures", PICTURE_SECONDS, self._on_disk(self.illustrate)),
             Job("digest", DIGEST_SECONDS, self._on_disk(self.tell)),
             Job("keeping", KEEPING_SECONDS, self._on_disk(self.keep)),
+            Job("forest", FOREST_SECONDS, self._on_disk(self.warm)),
             Job("tick", TICK_SECONDS, lambda: None),
         ]
         return jobs + [Job("socket", SOCKET_SECONDS, self.listen)] * self.by_socket
@@ -168,6 +170,10 @@ class Service:
         proposals.lapse(self.app.store, now())
         inquiries.escalate(self.app.store, now())
         self.postman.run_once()
+
+    def warm(self) -> None:
+        """Build the forest where it is not there: after a start, and when its settings changed."""
+        self.app.pipeline.warm(self._stopping.is_set)
 
     def illustrate(self) -> None:
         """Put pictures into the threads of what was posted."""

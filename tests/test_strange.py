@@ -179,3 +179,54 @@ def test_the_forest_is_built_before_the_pass_so_that_clicks_are_not_held_up(stor
     for minute in range(3):
         pipeline.take([record(START + minute * MINUTE, object_=f"svc-{minute}")], Report(), history=minute == 0)
     assert held == [False]
+
+
+def test_what_comes_while_the_forest_is_built_waits_and_is_scored_then(pipeline: Pipeline, store: Store) -> None:
+    """Passes go on beside it and status says why; broken off and begun again, it ends with the figures of a restart."""
+    first, second = (ForestWatch(store, FactSettings(), ForestConfig()) for _ in range(2))
+    pipeline.warms_apart = True
+    batches = iter((attack(12), attack(12, first=12)))
+    told: list[str] = []
+
+    def turn() -> bool:
+        if batch := next(batches, None):
+            pipeline.take(batch, Report(), history=False)
+            told.append(str(store.meta("forest")))
+        return len(told) < 2 or pipeline.forest is second
+
+    for pipeline.forest in (first, second):
+        pipeline.forest.warm(NOW, turn)
+    assert [text.split(":")[0] for text in told] == ["warming up", "warming up"]
+    assert not first.ready
+    assert alerts.findings(store, "rule = ?", (FOREST,)) == []
+    assert second.behind
+    pipeline.take(attack(1, first=24), Report(), history=False)
+    assert not second.behind
+    [one] = alerts.findings(store, "rule = ?", (FOREST,))
+    assert one.count == 25
+    assert str(store.meta("forest")).startswith("fitted on ")
+    restarted = ForestWatch(store, FactSettings(), ForestConfig())
+    restarted.build(NOW)
+    assert second._watcher is not None
+    assert restarted._watcher is not None
+    assert figures(restarted._watcher) == figures(second._watcher)
+
+
+def test_a_forest_that_cannot_be_built_beside_passes_is_told(
+    pipeline: Pipeline, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the next pass, as one that raises in it; then it is built anew, and what waited is scored."""
+    pipeline.warms_apart = True
+    pipeline.take(attack(20), Report(), history=False)
+    report = Report()
+    with monkeypatch.context() as broken:
+        broken.setattr("bot.detect.forest.watcher.Watcher.warm", lambda *_: 1 / 0)
+        pipeline.warm(lambda: False)
+    pipeline._forest_catches_up(report)
+    pipeline.take(attack(1, first=20), report, history=False)
+    assert (report.events, report.failed_rules) == (1, ["forest: ZeroDivisionError: division by zero"])
+    assert "forest" in store.rows("SELECT body FROM outbox WHERE kind = 'ops'")[0][0]
+    pipeline.warm(lambda: False)
+    pipeline._forest_catches_up(report)
+    [one] = alerts.findings(store, "rule = ?", (FOREST,))
+    assert one.count == 21

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
+from bot.detect.forest import waiting
 from bot.detect.forest.budget import Episode
 from bot.detect.forest.config import ForestConfig
+from bot.detect.forest.reading import Reader
 from bot.detect.forest.watcher import Strange, Watcher
 from bot.detect.forest.windows import EntityKind, Seen, WindowKey
+from bot.errors import StoreError
 from bot.fields import FactSettings
 from bot.model import FOREST, Finding
 from bot.store import alerts, judgements, reasons, spoken
 from bot.store.events import Added
 from bot.store.schema import Store
-from bot.store.views import FACT_SQL
 from bot.times import DAY, HOUR
 
+WARMING = "warming up: it reads the log, and will score then what comes meanwhile; rules watch"
 LONGEST = 7 * DAY  # of a confirmed finding: more hours than that are not left out
 TITLE = {"actor": "Unusual hour of an actor", "ip": "Unusual hour of an address"}
 _ENTITY = {
@@ -28,13 +31,18 @@ _ENTITY = {
 
 @dataclass
 class ForestWatch:
-    """Holds the watcher in memory; it is rebuilt from the store when first needed."""
+    """Holds the watcher in memory, built from the store: by `build` before a pass, or by `warm` beside passes.
+
+    What passes add while `warm` builds waits in the store and is scored by the next pass after it.
+    """
 
     store: Store
     facts: FactSettings
     config: ForestConfig = field(default_factory=ForestConfig)
     post_from: int = 30  # points, as in rules/routing.yml
     _watcher: Watcher | None = field(default=None, init=False)
+    _warmed_up: Watcher | None = field(default=None, init=False)  # by `warm`, for the next pass to take
+    _failed: Exception | None = field(default=None, init=False)  # what `warm` raised
     _judged: int = field(default=-1, init=False)  # the newest judgement that the watcher knows of
 
     def reset(self) -> None:
@@ -42,34 +50,101 @@ class ForestWatch:
         self._watcher = None
 
     def run_once(self, added: Added, now: int) -> list[Finding]:
-        """Return the findings that are new or changed by what was added. Has to run inside the pass's transaction."""
-        watcher = self._watcher = self._watcher or self._warmed(added.after, now)
+        """Return the findings that are new or changed by what was added, or waits. Has to run inside the pass's
+        transaction."""
+        failed, self._failed = self._failed, None
+        if failed is not None:
+            raise failed
+        watcher = self._watcher = self._watcher or self._take_over() or self._warmed(added.after, now)
         for key in self._confirmed():
             watcher.exclude(*key)
-        strange = watcher.observe(list(self._seen("e.id > ?", added.after, "e.id")), now)
+        newest = self._newest()
+        spans = waiting.spans(self.store) + [(added.after, newest)] * bool(added.count)
+        strange = watcher.observe([event for span in spans for event in self._between(*span)], now)
+        waiting.forget(self.store)
         self.store.set_meta("forest", watcher.state())
-        self.store.set_meta("forest_seen", str(self.store.value("SELECT max(id) FROM events")))
+        self.store.set_meta("forest_seen", str(newest))
         return [finding for one in strange for finding in self._finding(one, now)]
+
+    def wait(self, added: Added) -> None:
+        """Let what was added wait until `warm` has done. Has to run inside the pass's transaction."""
+        newest = self._newest()
+        waiting.note(self.store, added.after, newest)
+        if self.store.meta("forest_seen") == str(added.after):
+            self.store.set_meta("forest_seen", str(newest))
+
+    @property
+    def ready(self) -> bool:
+        """Tell whether it can score at once."""
+        return not (self._watcher is None and self._warmed_up is None and self._failed is None)
+
+    @property
+    def behind(self) -> bool:
+        """Tell whether it can score at once what could not be scored so far."""
+        return self.ready and waiting.any_waits(self.store)
 
     def build(self, now: int) -> None:
         """Build what is held in memory, where it is not there: to be called outside of the transaction of a pass.
 
         Nothing may add events until the pass begins.
         """
-        newest = self.store.value("SELECT max(id) FROM events")
-        if self._watcher is None and newest is not None:
-            self._watcher = self._warmed(int(newest), now)
+        newest = self._newest()
+        if not self.ready and newest:
+            self._watcher = self._warmed(newest, now)
+
+    def warm(self, now: int, turn: Callable[[], bool]) -> None:
+        """Build the same beside passes, in another thread than theirs.
+
+        `turn` is called before each page of events: it may wait, and tells whether to go on.
+        """
+        with self.store.write():  # no pass is half done
+            newest = self._newest()
+            if self.ready or not newest:
+                return
+            waiting.begin(self.store)
+            base = self._base(newest)
+            self.store.set_meta("forest_seen", str(newest))
+            self.store.set_meta("forest", WARMING)
+            reading = self._pages(base, newest)
+        try:
+            self._warmed_up = self._watcher_of(_in_turn(reading, turn), now)
+        except _StoppedError:
+            return
+        except StoreError:
+            raise
+        except Exception as error:  # noqa: BLE001 -- told by the next pass, like all that the forest raises
+            self._failed = error
+
+    def _take_over(self) -> Watcher | None:
+        found, self._warmed_up = self._warmed_up, None
+        return found
+
+    def _newest(self) -> int:
+        return int(self.store.value("SELECT coalesce(max(id), 0) FROM events"))
 
     def _warmed(self, after: int, now: int) -> Watcher:
-        """Build the watcher from the store: what was there at first in order of time, what came since as it came."""
+        """Build the watcher from the store, up to an event."""
+        return self._watcher_of(self._pages(self._base(after), after), now)
+
+    def _watcher_of(self, pages: Iterable[list[tuple[int, Seen]]], now: int) -> Watcher:
         told = [_key(one) for one in alerts.findings(self.store, "rule = ? AND state = 'open'", (FOREST,))]
         self._judged = -1
         watcher = Watcher(self.config, self._confirmed(), spoken=self._spoken)
-        base = self._base(after)
-        first = self._seen("e.id <= ?", base, "e.time, e.id")
-        then = self._seen(f"e.id > ? AND e.id <= {int(after)}", base, "e.id")
-        watcher.warm(chain(first, then), now, told)
+        watcher.warm((event for page in pages for _, event in page), now, told)
         return watcher
+
+    def _pages(self, base: int, newest: int) -> Iterator[list[tuple[int, Seen]]]:
+        """Return all events up to one: those there at first in order of time, what came since as it came.
+
+        What waits is left out.
+        """
+        reader, spans = Reader(self.store, self.facts), waiting.spans(self.store)
+        for page in chain(reader.by_time(base), reader.by_arrival(base, newest)):
+            yield [one for one in page if not any(after < one[0] <= last for after, last in spans)] if spans else page
+
+    def _between(self, after: int, newest: int) -> Iterator[Seen]:
+        pages = Reader(self.store, self.facts).by_arrival(after, newest)
+        return (event for page in pages for _, event in page)
 
     def _confirmed(self) -> list[WindowKey]:
         """Return the hours of alerts that people said were right since this was last asked: they teach nothing."""
@@ -80,11 +155,11 @@ class ForestWatch:
             for hour in range(first // HOUR * HOUR, min(last, first + LONGEST) + 1, HOUR)
         ]
 
-    def _base(self, after: int) -> int:
+    def _base(self, newest: int) -> int:
         """Return up to which event all is read in order of time: what is imported comes in any order."""
         base, seen = (int(self.store.meta(name) or -1) for name in ("forest_base", "forest_seen"))
-        if seen != after or base < 0:
-            base = after
+        if seen != newest or base < 0:
+            base = newest
             self.store.set_meta("forest_base", str(base))
         return base
 
@@ -92,22 +167,6 @@ class ForestWatch:
         """Return what posted rules told of actors and addresses."""
         said = spoken.by_rules(self.store, since, self.post_from)
         return [Episode("actor" if kind == "actor" else "ip", name, first, last) for kind, name, first, last in said]
-
-    def _seen(self, where: str, parameter: int, order: str) -> Iterator[Seen]:
-        """Yield the events that satisfy an SQL condition as the forest sees them."""
-        sensitive: dict[str, bool] = {}
-        rows = self.store.stream(
-            "SELECT e.time, a.name, i.name, w.name, o.name, t.name, n.name,"
-            f" {FACT_SQL['actor_kind']} FROM events e JOIN objects o ON o.id = e.object JOIN types t ON t.id = e.type"
-            " JOIN actions n ON n.id = e.action LEFT JOIN actors a ON a.id = e.actor"
-            " LEFT JOIN addresses i ON i.id = e.ip LEFT JOIN networks w ON w.id = i.network"
-            f" WHERE {where} ORDER BY {order}",
-            (parameter,),
-        )
-        for time, actor, ip, network, object_, type_, action, kind in rows:
-            if type_ not in sensitive:
-                sensitive[type_] = self.facts.type_sensitive(type_)
-            yield Seen(time, actor, ip, network, object_, type_, action, kind, sensitive[type_])
 
     def _finding(self, one: Strange, now: int) -> list[Finding]:
         """Return the finding of a strange hour where it is new or has changed; the same hour updates its finding."""
@@ -140,6 +199,20 @@ class ForestWatch:
         )
         ids = [row[0] for row in rows]
         return tuple(dict.fromkeys((ids[0], ids[(len(ids) - 1) // 2], ids[-1]))) if ids else ()
+
+
+class _StoppedError(Exception):
+    """Whoever builds beside passes was told to stop."""
+
+
+def _in_turn(pages: Iterator[list[tuple[int, Seen]]], turn: Callable[[], bool]) -> Iterator[list[tuple[int, Seen]]]:
+    """Yield pages as long as it is their turn. Raises _StoppedError."""
+    while turn():
+        page = next(pages, None)
+        if page is None:
+            return
+        yield page
+    raise _StoppedError
 
 
 def _key(finding: Finding) -> WindowKey:
