@@ -71,7 +71,7 @@ def test_explanation_names_the_group_that_was_moved(group: str) -> None:
     for name in NAMES:
         if GROUP_OF[name] == group:
             row[PLACE[name]] = 9.0
-    assert fitted(usual_rows()).explain(row)[0][0] == group
+    assert fitted(usual_rows()).explain(row[None])[0][0][0] == group
 
 
 def test_group_that_is_off_counts_for_nothing() -> None:
@@ -81,7 +81,7 @@ def test_group_that_is_off_counts_for_nothing() -> None:
     row = np.zeros(len(NAMES))
     row[PLACE["events"]] = 50.0
     assert forest.score(row[None]) == forest.score(np.zeros((1, len(NAMES))))
-    assert not forest.explain(row)
+    assert not forest.explain(row[None])[0]
 
 
 def test_what_never_varied_has_a_say_when_it_does() -> None:
@@ -93,4 +93,4 @@ def test_what_never_varied_has_a_say_when_it_does() -> None:
     first[PLACE["deletes"]] = 3.0
     forest = fitted(rows)
     assert forest.score(first[None])[0] > forest.score(row[None])[0] + 0.2
-    assert forest.explain(first)[0][0] == "deletes"
+    assert forest.explain(first[None])[0][0][0] == "deletes"

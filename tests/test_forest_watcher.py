@@ -140,7 +140,7 @@ def test_right_group_is_in_the_top_three_nearly_always(history: list[Seen], lear
         windows = copy.deepcopy(learnt.windows)
         window = [windows.observe(event) for event in events][-1]
         assert window is not None
-        top = [group for group, _ in learnt.fitted.forest.explain(features(window))[:3]]
+        top = [group for group, _ in learnt.fitted.forest.explain(features(window)[None])[0][:3]]
         named.append(bool(right & set(top)))
     assert sum(named) >= 0.95 * len(named)
 

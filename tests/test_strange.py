@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from bot.detect.forest import waiting
 from bot.detect.forest.config import ForestConfig
 from bot.detect.forest.features import GROUPS
 from bot.detect.forest.strange import ForestWatch
@@ -199,9 +200,9 @@ def test_what_comes_while_the_forest_is_built_waits_and_is_scored_then(pipeline:
     assert [text.split(":")[0] for text in told] == ["warming up", "warming up"]
     assert not first.ready
     assert alerts.findings(store, "rule = ?", (FOREST,)) == []
-    assert second.behind
+    assert len(waiting.spans(store)) == 1
     pipeline.take(attack(1, first=24), Report(), history=False)
-    assert not second.behind
+    assert not waiting.any_waits(store)
     [one] = alerts.findings(store, "rule = ?", (FOREST,))
     assert one.count == 25
     assert str(store.meta("forest")).startswith("fitted on ")

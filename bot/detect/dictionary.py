@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -33,12 +33,11 @@ def distinct(ids: Ints) -> Ints:
     return np.flatnonzero(np.bincount(ids + 1)[1:])
 
 
-class Names(Sequence[str]):
-    """The texts of a dictionary by id, read from the store when first asked for; at ids that are not used, nothing."""
+class Late(Sequence[str]):
+    """Texts that are read from the store when somebody first asks for one."""
 
-    def __init__(self, store: Store, table: str) -> None:
-        self._store, self._table = store, table
-        self._size = 1 + int(store.value(f"SELECT coalesce(max(id), 0) FROM {table}"))
+    def __init__(self, size: int, read: Callable[[], Sequence[str]]) -> None:
+        self._size, self._read = size, read
 
     def __len__(self) -> int:
         return self._size
@@ -50,11 +49,26 @@ class Names(Sequence[str]):
         return iter(self._all)
 
     @cached_property
-    def _all(self) -> list[str]:
-        names = [""] * self._size
-        for number, name in self._store.stream(f"SELECT id, name FROM {self._table} WHERE id < ?", (self._size,)):
+    def _all(self) -> Sequence[str]:
+        return self._read()
+
+
+def some_names(store: Store, table: str, ids: Ints) -> Late:
+    """Return the texts of some dictionary ids, in their order."""
+    return Late(len(ids), lambda: names_of(store, table, ids))
+
+
+def all_names(store: Store, table: str) -> Late:
+    """Return the texts of a dictionary by id; at ids that are not used, nothing."""
+    size = 1 + int(store.value(f"SELECT coalesce(max(id), 0) FROM {table}"))
+
+    def read() -> list[str]:
+        names = [""] * size
+        for number, name in store.stream(f"SELECT id, name FROM {table} WHERE id < ?", (size,)):
             names[number] = name
         return names
+
+    return Late(size, read)
 
 
 @dataclass(frozen=True)

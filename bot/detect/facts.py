@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from bot.detect.address_facts import first_in_country, of_address
 from bot.detect.columns import BoolColumn, Column, Columns, Ints, NumberColumn, TextColumn
-from bot.detect.dictionary import Ids, Names, as_json, distinct, names_of
+from bot.detect.dictionary import Ids, all_names, as_json, distinct, names_of, some_names
 from bot.fields import (
     ACTOR_KINDS,
     ACTOR_TYPES,
@@ -43,7 +43,7 @@ _KIND_BY_TYPE = np.array([-1, 1, 1, 0, 0, 2], dtype=np.int32)  # of ACTOR_TYPES,
 
 def read(store: Store, settings: FactSettings, where: str = "1", parameters: Any = ()) -> Columns:
     """Return the events that satisfy an SQL condition over `e`, as columns with every fact at hand."""
-    rows = store.stream(  # the plus keeps SQLite from walking through all of time where new events are asked for by id
+    rows = store.rows(  # the plus keeps SQLite from walking through all of time where new events are asked for by id
         "SELECT e.id, e.time, coalesce(e.actor, -1), coalesce(e.ip, -1), e.object, e.type, e.action,"
         f" coalesce(e.actor_type, -1) FROM events e WHERE {where} ORDER BY +e.time, e.id",
         parameters,
@@ -51,7 +51,7 @@ def read(store: Store, settings: FactSettings, where: str = "1", parameters: Any
     table = np.fromiter(chain.from_iterable(rows), dtype=np.int64).reshape(-1, 8).T
     known = {name: Ids(np.unique(column[column >= 0])) for name, column in zip(_COLUMNS, table[2:7], strict=True)}
     fields: dict[str, Column] = {
-        name: TextColumn(known[name].codes(column), names_of(store, _COLUMNS[name], known[name].distinct))
+        name: TextColumn(known[name].codes(column), some_names(store, _COLUMNS[name], known[name].distinct))
         for name, column in zip(_COLUMNS, table[2:7], strict=True)
     }
     fields["actor_type"] = _actor_types(table[7])
@@ -65,7 +65,7 @@ def read_span(store: Store, settings: FactSettings, since: int, until: int) -> C
     """
     table = blocks.read(store, since, until)
     fields: dict[str, Column] = {
-        name: TextColumn(table.codes[name], Names(store, names)) for name, names in _COLUMNS.items()
+        name: TextColumn(table.codes[name], all_names(store, names)) for name, names in _COLUMNS.items()
     }
     fields["actor_type"] = _actor_types(table.codes["actor_type"])
     return Columns(table.id, table.time, fields, _Facts(store, settings, None).catalogue(), whole=True)

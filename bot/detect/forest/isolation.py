@@ -160,16 +160,21 @@ class Forest:
         tails = _sum(_by_group(self.tails.surprise(rows), self.columns, self.groups))
         return (self.tree_scale.put(self.trees.score(rows[:, self.varying])) + self.tail_scale.put(tails)) / 2
 
-    def explain(self, row: Floats) -> tuple[tuple[str, float], ...]:
-        """Return the groups by how much the score drops when they are set to their median, the most first."""
-        variants = np.tile(row, (len(self.groups) + 1, 1))
+    def explain(self, rows: Floats) -> list[tuple[tuple[str, float], ...]]:
+        """Return, of each row, the groups by how much the score drops when they are set to their median, the most
+        first."""
+        each = len(self.groups) + 1
+        variants = np.repeat(rows, each, axis=0)
         names = _group_names(self.columns)
         for number, group in enumerate(self.groups, 1):
             mine = names == group
-            variants[number, self.columns[mine]] = self.usual[mine]
-        scores = self.score(variants)
-        drops = zip(self.groups, (float(scores[0] - score) for score in scores[1:]), strict=True)
-        return tuple(sorted(((group, drop) for group, drop in drops if drop > 0), key=lambda item: -item[1]))
+            variants[number::each, self.columns[mine]] = self.usual[mine]
+        scores = self.score(variants).reshape(-1, each)
+        return [self._by_drop((row[0] - row[1:]).tolist()) for row in scores]
+
+    def _by_drop(self, drops: list[float]) -> tuple[tuple[str, float], ...]:
+        named = zip(self.groups, drops, strict=True)
+        return tuple(sorted(((group, drop) for group, drop in named if drop > 0), key=lambda item: -item[1]))
 
 
 def _group_names(columns: Ints) -> NDArray[np.str_]:

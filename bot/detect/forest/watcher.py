@@ -114,12 +114,14 @@ class Watcher:
 
     def _strange(self, fitted: Fitted, windows: Sequence[Window]) -> list[Strange]:
         rows = np.stack([features(window) for window in windows])
+        scores, excluded = fitted.forest.score(rows), self.windows.excluded
+        high = [place for place in np.flatnonzero(scores > fitted.alarm).tolist() if windows[place].key not in excluded]
         found = []
-        for window, row, score in zip(windows, rows, fitted.forest.score(rows), strict=True):
-            if score > fitted.alarm and window.key not in self.windows.excluded:
-                self.windows.alerted.add(window.key)
-                self.told.add(window.key)
-                found.append(_describe(window, row, float(score), fitted))
+        for place, why in zip(high, fitted.forest.explain(rows[high]), strict=True):
+            window = windows[place]
+            self.windows.alerted.add(window.key)
+            self.told.add(window.key)
+            found.append(_describe(window, why, float(scores[place]), fitted))
         return sorted(found, key=lambda strange: (strange.hour, strange.entity))
 
     def _turn_week(self) -> None:
@@ -180,8 +182,8 @@ def fit_budget(
     return Fitted(forest, alarm, max(alarm, threshold(keys, scores, round(config.high_per_week * trail))))
 
 
-def _describe(window: Window, row: Floats, score: float, fitted: Fitted) -> Strange:
-    groups = tuple(group for group, _ in fitted.forest.explain(row)[:REASONS])
+def _describe(window: Window, why: Sequence[tuple[str, float]], score: float, fitted: Fitted) -> Strange:
+    groups = tuple(group for group, _ in why[:REASONS])
     return Strange(
         kind=window.key.kind,
         entity=window.key.entity,
