@@ -31,6 +31,7 @@ from bot.store import events, gaps, journal
 from bot.store.schema import Store
 from bot.times import DAY, MINUTE, SECOND, iso
 from tests.conftest import raw
+from tests.slack_lab import all_taken
 
 KEY, SECRET = "a-portal-key", "a-signing-secret"
 REPEAT = "ossible repeat"  # in a message that says that it may be there twice
@@ -208,6 +209,7 @@ class World:
             time.sleep(0.5)
 
     def verdict(self) -> Verdict:
+        all_taken(self.slack)
         truth, stored = self.truth(), self.stored()
         posts = [given for method, given in self.slack.recorded.calls if method == "chat.postMessage"]
         told = Counter[str]()

@@ -25,6 +25,7 @@ from bot.web import Probes, web_app
 NOW = parse_time("2026-11-23T08:00:00Z")
 SECRET = "only-for-tests"
 RULE = "1f0c2f0e-5a1e-4d0e-8f9b-6a4f3f1f7c11"
+DRAWN = ("chat.postMessage", "chat.update", "chat.postEphemeral")
 GRACE, DANIEL, ROBIN, NADIA, GUS, ELSA = "U0GRACE", "U0DANIEL", "U0ROBIN", "U0NADIA", "U0GUS", "U0ELSA"
 
 
@@ -178,11 +179,20 @@ def lab(folder: Path, **more: Any) -> Iterator[Lab]:
             slack.requests.url, slack.requests.events_url = outside.url, f"{inside.url}/slack/events"
             try:
                 yield Lab(slack, app, store, clock)
-                # nothing in any test goes over a limit of Slack, but what a test has it refuse and then clears away
-                assert (slack.recorded.refused, slack.views.refused) == ([], [])
+                all_taken(slack)
             finally:
                 app.close()
                 store.close()
+
+
+def all_taken(slack: FakeSlack) -> None:
+    """Hold that nothing the bot sent was over a limit of Slack, or had to go out as plain text because of one.
+
+    Every test with a stand-in ends so; what a test has it refuse, it clears away itself.
+    """
+    assert (slack.recorded.refused, slack.views.refused) == ([], [])
+    plain = [given for method, given in slack.recorded.calls if method in DRAWN and given.get("blocks") in ([], "[]")]
+    assert plain == []
 
 
 def eventually(look: Callable[[], Any], seconds: float = 5.0) -> Any:

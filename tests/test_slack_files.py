@@ -14,7 +14,7 @@ from bot.sandbox.slack import FakeSlack, fake_slack
 from bot.sandbox.slack_state import ALERTS, ARCHIVED, GENERAL, Fault
 from bot.serving import serve
 from bot.slack.sender import SlackSender
-from tests.slack_lab import SECRET, Clock, settings
+from tests.slack_lab import SECRET, Clock, all_taken, settings
 
 
 def png(colour: str = "red") -> bytes:
@@ -40,6 +40,7 @@ def desk() -> Iterator[Desk]:
     fake, slack = fake_slack("", SECRET, Clock())
     with serve(fake) as server:
         yield Desk(slack, SlackSender(settings(server.url), Clock()), server.url)
+        all_taken(slack)
 
 
 def test_a_picture_stands_in_the_thread_with_its_words(desk: Desk) -> None:

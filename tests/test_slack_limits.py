@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -112,3 +114,10 @@ def test_time_stamps_never_repeat_and_only_grow() -> None:
     stamps = [workspace.new_ts() for _ in range(50)]
     assert len(set(stamps)) == 50
     assert stamps == sorted(stamps)
+
+
+def test_every_test_with_a_stand_in_holds_what_was_sent_against_the_limits() -> None:
+    """But those of the stand-in's own modals, which are there to be refused, and of what posts nothing."""
+    files = {file.name: file.read_text() for file in Path(__file__).parent.glob("*.py")}
+    using = {name for name, text in files.items() if re.search(r"[^`]fake_slack\(|running\(load", text)}
+    assert {name for name in using if "all_taken(" not in files[name]} == {"view_lab.py", "test_doctor.py"}

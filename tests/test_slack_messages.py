@@ -25,9 +25,13 @@ from bot.sandbox.slack_state import SITE
 from bot.slack import answers, blocks, listings
 from bot.slack.alert_message import alert_message, sentence
 from bot.slack.blocks import Json, Message, check_limits, payload, plain_payload
+from bot.slack.digest_message import digest_message
 from bot.slack.home import Home, home_view
 from bot.slack.query_form import query_form
+from bot.store.digest import Daily, Weekly
 from bot.store.exceptions import TimedException
+from bot.store.journal import Head
+from bot.store.rule_stats import RuleStats
 from bot.store.search import Page
 from bot.store.status import Status
 from bot.times import DAY, HOUR, MINUTE
@@ -40,6 +44,9 @@ HOSTILE = (
     "http://evil.example/x", "\u202egnp.exe\u202c", "zero\u200bwidth", "x" * 5_000, "a\nb\n> quote", "&lt;!here&gt;",
     "half\ud800pair", "```block```", "@channel #general", "=1+1", "\u0335" * 500,
 )  # fmt: skip
+
+
+CALLED = ({"type": "user", "user_id": "U0GRACE"}, {"type": "usergroup", "usergroup_id": "S0SECURITY"})
 
 
 def alert(**changes: Any) -> Alert:
@@ -195,7 +202,27 @@ def messages(name: str) -> Iterator[Message]:
     yield answers.waiting_answer(name)
     yield answers.export_answer(query(name), UTC)
     yield listings.exceptions_answer([excepted(1, name)], {}, UTC, revoked=excepted(2, name))
+    yield blocks.above(answers.count_answer(query(name), 3, UTC), "Shared by ", blocks.person("U0GRACE"), ":")
+    yield blocks.plain_words(name, ("U0GRACE", "S0SECURITY"))
+    yield digest_message(daily(name), UTC, repeat=True)
+    yield digest_message(weekly(name), UTC)
     yield blocks.beneath(answers.count_answer(query(name), 3, UTC), ("Share", "audit_share", "1", None))
+
+
+def daily(name: str) -> Daily:
+    waits = (alert(entity=Entity("actor", name)), alert(entity=Entity("ip", name), owner=name, state="acknowledged"))
+    hid = tuple(excepted(n, name) for n in range(9))
+    by_reason = {f"{name} {n}": n for n in range(1, 9)}
+    return Daily(
+        NOW - DAY, NOW, NOW, 9, waits * 20, {"right": 1}, waits * 20, by_reason, by_reason, hid, 1, 1, 1, None, name,
+        Head(7, "f" * 64),
+    )  # fmt: skip
+
+
+def weekly(name: str) -> Weekly:
+    rules = [Rule(str(n), name, Level.high, status="experimental" if n % 2 else "stable") for n in range(40)]
+    judged = tuple(RuleStats(rule, 9, 99, 9, 99, 1, 8, 1, 8, NOW, 1) for rule in rules)
+    return Weekly(NOW - 7 * DAY, NOW, 99, judged, tuple(rules), Head(7, "f" * 64))
 
 
 def views(name: str) -> Iterator[Json]:
@@ -274,7 +301,7 @@ def _assert_inert(shown: Message, name: str) -> None:
         if part["type"] == "link":
             assert part["url"] == name.strip()
         if part["type"] in ("user", "usergroup", "channel", "emoji", "broadcast"):
-            assert part == {"type": "user", "user_id": name}
+            assert part in ({"type": "user", "user_id": name}, *CALLED)
 
 
 def _parts(value: Any) -> Iterator[Json]:

@@ -17,7 +17,7 @@ from bot.slack.sender import SlackSender
 from bot.store import alerts
 from bot.store.schema import Store
 from bot.times import HOUR
-from tests.slack_lab import NOW, SECRET, Clock, eventually, lab, seed_alert, settings, words
+from tests.slack_lab import NOW, SECRET, Clock, all_taken, eventually, lab, seed_alert, settings, words
 
 
 class Desk:
@@ -39,6 +39,7 @@ def desk(store: Store) -> Iterator[Desk]:
     assert view is not None
     with serve(fake) as server:
         yield Desk(slack, SlackSender(settings(server.url), clock), view)
+        all_taken(slack)
 
 
 def test_a_posted_alert_stands_in_the_channel_with_its_id_as_metadata(desk: Desk) -> None:
@@ -188,6 +189,7 @@ def test_what_slack_finds_too_complex_goes_out_as_plain_text(desk: Desk, code: s
     for part in ("eve@corp.example", "Bulk delete by one actor", "svc-2", "A1: Open since"):
         assert part in message["text"]
     assert message["metadata"]["event_payload"] == {"alert_id": desk.view.alert.id}
+    desk.slack.recorded.calls.clear()
 
 
 def test_without_a_token_there_is_no_sender() -> None:

@@ -38,11 +38,11 @@ from slackblocks import (
 )
 from slackblocks import Block as Block  # the one name that the drawing modules need of it
 
-from bot.slack.text import cut, defuse
+from bot.slack.text import clean_lines, cut, defuse
 
 MAX_BLOCKS = 50
 MAX_TEXT = 9_000  # of all blocks together; Slack documents no such limit and fails from about 11,000 on
-MAX_FALLBACK = 3_900
+MAX_FALLBACK, MAX_WORDS = 3_900, 3_500
 MAX_TABLE_ROWS = 100
 
 Piece = str | RichTextElement
@@ -81,6 +81,13 @@ def message(
         if block["type"] == "table":
             block["rows"] = [[_whole_cell(cell) for cell in row] for row in block["rows"]]
     return Message(text, tuple(body["blocks"]), tuple(attached), color, plain or text, metadata or {})
+
+
+def plain_words(text: str, mention: Iterable[str] = ()) -> Message:
+    """Return words in which nothing acts but the mentions before them, of users and user groups by their ids."""
+    text = clean_lines(text, MAX_WORDS)
+    called = [piece for one in mention for piece in (whom(one), " ")]
+    return message(text, [paragraph(*called, text)])
 
 
 def _whole_cell(cell: Json) -> Json:

@@ -100,8 +100,8 @@ def _open(alert: Alert, zone: tzinfo) -> Line:
     head: list[Piece] = [bold(f"{alert.name} {level_word(alert.level)} "), code(clean(str(alert.entity), 80)), ", "]
     if alert.owner is None:
         return [*head, f"nobody has it, since {say_time(alert.opened, zone)}"]
-    since = f" since {say_time(alert.owned_at, zone)}" if alert.owned_at is not None else ""
-    return [*head, "with ", blocks.person(clean(alert.owner)), since]
+    since = [f" since {say_time(alert.owned_at, zone)}"] if alert.owned_at is not None else []
+    return [*head, "with ", blocks.person(clean(alert.owner)), *since]
 
 
 def _weekly(found: Weekly, zone: tzinfo) -> tuple[str, list[tuple[Block, Sequence[Line]]]]:

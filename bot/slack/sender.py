@@ -20,16 +20,15 @@ from bot.addresses import AddressBook
 from bot.errors import ConfigError, DeliveryError
 from bot.model import AlertView
 from bot.settings import Settings
-from bot.slack import blocks
 from bot.slack.alert_message import EVENT_TYPE, alert_message, located
-from bot.slack.blocks import Json, Message, check_limits, message, paragraph, payload, plain_payload
+from bot.slack.blocks import Json, Message, check_limits, payload, plain_payload, plain_words
 from bot.slack.cards_message import card_message
 from bot.slack.digest_message import digest_message
 from bot.slack.faces import Faces
 from bot.slack.forms import check_view
 from bot.slack.guard import Cached, Person
 from bot.slack.notice_message import NOTICE_TYPE, notice_message
-from bot.slack.text import clean, clean_lines
+from bot.slack.text import clean
 from bot.store.cards import Card, InquiryCard, Placed, stands_at
 from bot.store.digest import Digest
 from bot.store.notices import NoticeView
@@ -183,11 +182,8 @@ class SlackSender:
 
         Only the ids in `mention` are mentioned, before the words: whatever the words hold stays text.
         """
-        text = clean_lines(text, 3_500)
-        called = [piece for one in mention for piece in (blocks.whom(one), " ")]
-        shown = message(text, [paragraph(*called, text)])
         arguments = {"channel": channel} | ({"thread_ts": thread_ts} if thread_ts else {})
-        return str(self._send("chat_postMessage", shown, **arguments)["ts"])
+        return str(self._send("chat_postMessage", plain_words(text, mention), **arguments)["ts"])
 
     def draw_card(self, channel: str, card: Card, *, repeat: bool) -> Placed:
         """Post a card, or draw it again where it stands; a question goes to its person. Raises DeliveryError."""
