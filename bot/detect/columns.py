@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -70,7 +70,7 @@ class Columns:
     """Events sorted by (time, id). `time` in microseconds; fields by name, computed when first asked for.
 
     `compute` names the columns that are not there yet, each with the function that makes it from these events. `whole`
-    says that no event between the first and the last one is left out.
+    says that no event between the first and the last one is left out, `whole_of` that none of these actors is.
     """
 
     id: Ints
@@ -78,6 +78,7 @@ class Columns:
     fields: dict[str, Column]
     compute: Mapping[str, Callable[[Columns], Column]] = field(default_factory=dict)
     whole: bool = False
+    whole_of: Collection[str] = ()
 
     def __len__(self) -> int:
         return len(self.time)
@@ -97,8 +98,8 @@ class Columns:
     def take(self, rows: Rows) -> Columns:
         """Return these rows; facts already computed go along, so that they keep meaning the whole history."""
         fields = {name: column.take(rows) for name, column in self.fields.items()}
-        whole = self.whole and isinstance(rows, slice)
-        return Columns(self.id[rows], self.time[rows], fields, self.compute, whole)
+        whole, whole_of = (self.whole, self.whole_of) if isinstance(rows, slice) else (False, ())
+        return Columns(self.id[rows], self.time[rows], fields, self.compute, whole, whole_of)
 
 
 def encode(texts: Iterable[str | None]) -> TextColumn:

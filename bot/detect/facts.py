@@ -7,7 +7,7 @@ for, from the first-seen tables, so that nothing stored can be out of date. `sto
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -41,8 +41,13 @@ _QUARTER = 15 * MINUTE  # no zone changes its offset within one
 _KIND_BY_TYPE = np.array([-1, 1, 1, 0, 0, 2], dtype=np.int32)  # of ACTOR_TYPES, from 1 on, as places in ACTOR_KINDS
 
 
-def read(store: Store, settings: FactSettings, where: str = "1", parameters: Any = ()) -> Columns:
-    """Return the events that satisfy an SQL condition over `e`, as columns with every fact at hand."""
+def read(
+    store: Store, settings: FactSettings, where: str = "1", parameters: Any = (), whole_of: Collection[str] = ()
+) -> Columns:
+    """Return the events that satisfy an SQL condition over `e`, as columns with every fact at hand.
+
+    `whole_of` names actors of whom the condition leaves out no event between the first and the last one.
+    """
     rows = store.rows(  # the plus keeps SQLite from walking through all of time where new events are asked for by id
         "SELECT e.id, e.time, coalesce(e.actor, -1), coalesce(e.ip, -1), e.object, e.type, e.action,"
         f" coalesce(e.actor_type, -1) FROM events e WHERE {where} ORDER BY +e.time, e.id",
@@ -55,7 +60,7 @@ def read(store: Store, settings: FactSettings, where: str = "1", parameters: Any
         for name, column in zip(_COLUMNS, table[2:7], strict=True)
     }
     fields["actor_type"] = _actor_types(table[7])
-    return Columns(table[0], table[1], fields, _Facts(store, settings, known).catalogue())
+    return Columns(table[0], table[1], fields, _Facts(store, settings, known).catalogue(), whole_of=whole_of)
 
 
 def read_span(store: Store, settings: FactSettings, since: int, until: int) -> Columns:
@@ -194,14 +199,21 @@ class _Facts:
         actor, time = actor[fresh], time[fresh]
         before = np.full(len(time), np.nan)
         ask = actor >= 0
-        if columns.whole:  # then only an actor's first event here is unsure
-            before[1:] = time[:-1]
-            ask[1:] &= actor[1:] != actor[:-1]
-            before[actor < 0] = np.nan
+        if columns.whole or columns.whole_of:  # then only an actor's first event here is unsure
+            there = (actor[1:] == actor[:-1]) & ask[1:] & self._whole(columns)[order][fresh][1:]
+            before[1:][there] = time[:-1][there]
+            ask[1:] &= ~there
         before[ask] = np.concatenate([[], *self._previous(actor[ask], time[ask])])
         result = np.empty(len(order))
         result[order] = before[np.cumsum(fresh) - 1]
         return NumberColumn((columns.time - result) / float(DAY))
+
+    def _whole(self, columns: Columns) -> NDArray[np.bool_]:
+        """Tell of each event whether none of its actor is left out between the first and the last event."""
+        if columns.whole:
+            return np.ones(len(columns), dtype=np.bool_)
+        actors = columns.text("actor")
+        return np.array([name in columns.whole_of for name in actors.values] + [False])[actors.codes]
 
     def _previous(self, actors: Ints, times: Ints) -> Iterator[NDArray[np.float64]]:
         """Yield when the actor did something before each time, NaN where it never did; some thousand at once."""
