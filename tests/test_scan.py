@@ -1,4 +1,4 @@
-"""Queries over blocks: the same answers as over rows."""
+"""Queries over blocks and from small tables: the same answers as over rows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from bot.model import Record
 from bot.query import Query, parse_query
 from bot.store import blocks, scan, search
 from bot.store.schema import BLOCK, Store
-from bot.times import DAY
+from bot.store.views import FACT_SQL
+from bot.times import DAY, HOUR
 from tests.conftest import START, add, record
 from tests.test_events import EVENTS
 
@@ -26,6 +27,8 @@ FACTS = FactSettings()
 TERMS = (
     "action:DELETE", "-action:CREATE", "type:API_KEY", "type:s*", "actor:ann*", "-actor:key-1", "object:svc-1", "svc",
     "ip:192.0.2.0/24", "-ip:192.0.2.1", "(action:UPDATE OR type:SERVICE)", "-object:*2", "missing",
+    "off_hours:true", "-hour:>=12", "hour:3", "weekday:mon,s*", "type_sensitive:true", "-ip_kind:private",
+    "(ip_kind:special OR off_hours:false)",
 )  # fmt: skip
 
 
@@ -52,12 +55,17 @@ def test_a_scan_finds_what_rows_give(records: list[Record], terms: list[str], se
         patch.setattr(scan, "FEW", -1)
         patch.setattr(scan, "RARE", -1)
         with store.reading():
-            found = scan.plan(store, query, lambda: False, least=-1)
+            found = scan.plan(store, query, FACTS, lambda: False, least=-1)
             assert found is not None
             ids, total = found.newest(query.limit, None, 10_001)
             assert (ids, total) == ([event.id for event in page.events], page.total)
             assert found.total() == page.total
             assert sorted(found.counts("actor", 50).values()) == sorted(actors.values())
+            if page.events:
+                assert found.span() is not None
+                starts = [since, (since + until) // 2]
+                late = sum(e.time >= starts[1] for e in search.search(store, replace(query, limit=50), FACTS).events)
+                assert found.in_buckets(starts) == [page.total - late, late]
             for place, event in enumerate(page.events):
                 rest, _ = found.newest(query.limit - place - 1, (event.time, event.id), 10_001)
                 assert rest == ids[place + 1 :]
@@ -69,7 +77,7 @@ def test_a_scan_that_takes_too_long_is_given_up(store: Store) -> None:
     add(store, [record()])
     search.prepare(store.connection, FACTS)
     with store.reading():
-        found = scan.plan(store, ask("action:UPDATE"), lambda: True, least=-1)
+        found = scan.plan(store, ask("action:UPDATE"), FACTS, lambda: True, least=-1)
         assert found is not None
         with pytest.raises(TimeoutError):
             found.total()
@@ -77,4 +85,28 @@ def test_a_scan_that_takes_too_long_is_given_up(store: Store) -> None:
 
 def test_a_fact_cannot_be_scanned(store: Store) -> None:
     """It hangs on more than names."""
-    assert scan.plan(store, ask("actor_new:true"), lambda: False, least=-1) is None
+    assert scan.plan(store, ask("actor_new:true"), FACTS, lambda: False, least=-1) is None
+
+
+HOURS = st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 100 * 24)), min_size=60, max_size=200)
+
+
+@settings(max_examples=15, deadline=None)
+@given(HOURS, st.integers(0, 23), st.integers(0, 100), st.booleans())
+def test_unusual_hours_are_led_to_as_they_are_judged_one_by_one(
+    hours: list[tuple[str, int]], usual: int, begin: int, value: bool
+) -> None:
+    """Of habits that are mostly one hour of the day, so that there are such and others; few hours are no habit."""
+    made = [(who, hour // 24 * 24 + usual if hour % 9 else hour) for who, hour in hours]
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(Path(folder) / "a.db")
+        add(store, [record(START + hour * HOUR, actor=who) for who, hour in dict.fromkeys(made)])
+        query = replace(ask(f"unusual_hour:{value}"), since=START + begin * DAY // 2, until=START + 90 * DAY)
+        found = [event.time for event in search.search(store, replace(query, limit=500), FACTS).events]
+        one_by_one = store.rows(
+            f"SELECT e.time FROM events e WHERE {FACT_SQL['unusual_hour']} = ? AND e.time BETWEEN ? AND ?"
+            " ORDER BY e.time DESC, e.id DESC",
+            (value, query.since, query.until),
+        )
+        assert found == [time for (time,) in one_by_one]
+        store.close()

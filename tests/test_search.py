@@ -430,6 +430,8 @@ def test_what_takes_too_long_is_given_up_with_advice(store: Store) -> None:
     with pytest.raises(QueryError, match="Narrow the range") as caught:
         search.count(store, ask("é " * 300), SETTINGS, time_limit=0.05)
     ask(caught.value.example)
+    with pytest.raises(QueryError, match="Narrow the range"):  # also where SQLite itself is interrupted
+        search.count(store, ask("hour:>2"), SETTINGS, time_limit=0)
     assert search.count(store, ask(""), SETTINGS) == 20_000, "the connection is free again"
 
 

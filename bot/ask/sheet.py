@@ -19,7 +19,10 @@ HEAD = ("time", "action", "actor", "ip", "object", "type")
 def records(store: Store, query: Query, facts: FactSettings) -> Iterator[Record]:
     """Yield the events of a query as the portal sent them, the oldest first."""
     search.prepare(store.connection, facts)
-    condition, values = search.sql_condition(query.condition, facts) if query.condition else ("1", [])
+    span, connection = (query.since, query.until), store.connection
+    condition, values = (
+        search.sql_condition(query.condition, facts, span, connection, leads=True) if query.condition else ("1", [])
+    )
     if query.newest is not None:
         condition, values = f"e.id <= ? AND ({condition})", [query.newest, *values]
     return events.export(store, query.since, query.until, condition, values)

@@ -17,6 +17,7 @@ from bot.fields import FACTS, FIELDS, OF_ADDRESS, TEXT_FIELDS, FactSettings
 from bot.model import Level
 from bot.query.tree import And, Compare, Condition, Flag, Match, Not, Or, Pattern, Within, Word
 from bot.store import pieces
+from bot.store.rare import led
 from bot.store.schema import Connection
 from bot.store.views import FACT_SQL, LEARNT
 from bot.times import MINUTE, parse_time
@@ -39,6 +40,7 @@ class _Frame:
     facts: FactSettings
     span: tuple[int, int]
     connection: Connection | None
+    leads: bool
 
 
 def sql_condition(
@@ -46,13 +48,16 @@ def sql_condition(
     facts: FactSettings,
     span: tuple[int, int] = ALWAYS,
     connection: Connection | None = None,
+    *,
+    leads: bool = False,
 ) -> Sql:
     """Return an SQL condition over `e` and its parameters; it is true, false or null, and null means false.
 
     Of findings only what they say about events in `span` counts. With a `connection` names are looked up at once,
-    once for all statements, and lead to their events if they are few. It runs where `prepare` was called.
+    once for all statements, and lead to their events if they are few; with `leads`, so do facts, and it is about events
+    in `span` alone. It runs where `prepare` was called.
     """
-    return _sql(condition, _Frame(facts, span, connection))
+    return _sql(condition, _Frame(facts, span, connection, leads))
 
 
 def prepare(connection: Connection, facts: FactSettings) -> None:
@@ -125,7 +130,8 @@ def _sql(condition: Condition, frame: _Frame) -> Sql:
         case Compare(field, op, number):
             return f"{fact_sql(field, frame.facts)} {op} ?", [number]
         case Flag(field, value):
-            return f"{fact_sql(field, frame.facts)} = ?", [int(value)]
+            there = led(frame.connection, field, value, frame.span) if frame.connection and frame.leads else None
+            return there or (f"{fact_sql(field, frame.facts)} = ?", [int(value)])
 
 
 def _operand(condition: Condition, frame: _Frame) -> Sql:
@@ -229,19 +235,24 @@ def _found(which: str, parameters: list[Any], frame: _Frame) -> Sql:
     The findings lead to their events, not the other way round: each is a short walk along an index.
     """
     since, until = frame.span
-    when = "e.time BETWEEN f.first AND f.last AND e.time BETWEEN ? AND ?"
-    ways = (
-        f"JOIN actors k ON k.name = json_extract(f.grp, '$.actor') CROSS JOIN events e ON e.actor = k.id AND {when}",
-        f"JOIN addresses k ON json_extract(f.grp, '$.actor') IS NULL AND k.name = json_extract(f.grp, '$.ip')"
-        f" CROSS JOIN events e ON e.ip = k.id AND {when}",
-        f"JOIN events e ON json_extract(f.grp, '$.actor') IS NULL AND json_extract(f.grp, '$.ip') IS NULL AND {when}",
+    hits = (
+        "SELECT f.first, f.last, f.grp, json_extract(f.grp, '$.actor') AS actor, json_extract(f.grp, '$.ip') AS ip,"
+        " (SELECT count(*) FROM json_each(f.grp)) AS size FROM findings f"
+        f" WHERE f.state = 'open' AND f.last >= ? AND f.first <= ? AND ({which})"
     )
-    where = (
-        f"f.state = 'open' AND f.last >= ? AND f.first <= ? AND ({which})"
-        f" AND NOT EXISTS (SELECT 1 FROM json_each(f.grp) g WHERE ({_in_group(frame.facts)}) IS NOT TRUE)"
+    by_actor = "JOIN actors k ON k.name = h.actor CROSS JOIN events e ON e.actor = k.id"
+    by_ip = "JOIN addresses k ON h.actor IS NULL AND k.name = h.ip CROSS JOIN events e ON e.ip = k.id"
+    rest = "JOIN events e ON h.actor IS NULL AND h.ip IS NULL"
+    # where the group is one name, the join has said all; most are
+    fits = f"NOT EXISTS (SELECT 1 FROM json_each(h.grp) g WHERE ({_in_group(frame.facts)}) IS NOT TRUE)"
+    ways = [(way, check) for way in (by_actor, by_ip) for check in ("h.size = 1", f"h.size > 1 AND {fits}")]
+    selects = (  # the plus: the walk is along the finding's span, not along all of the query's
+        f"SELECT e.id FROM hits h CROSS {way} AND e.time BETWEEN h.first AND h.last AND +e.time BETWEEN ? AND ?"
+        f" WHERE {check}"
+        for way, check in (*ways, (rest, fits))
     )
-    selects = (f"SELECT e.id FROM findings f CROSS {way} WHERE {where}" for way in ways)
-    return f"e.id IN ({' UNION ALL '.join(selects)})", [since, until, since, until, *parameters] * len(ways)
+    found = f"WITH hits AS MATERIALIZED ({hits}) {' UNION ALL '.join(selects)}"
+    return f"e.id IN ({found})", [since, until, *parameters] + [since, until] * (len(ways) + 1)
 
 
 def _in_group(facts: FactSettings) -> str:

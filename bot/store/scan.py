@@ -15,10 +15,12 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
+from bot.fields import FactSettings
 from bot.query import Query
-from bot.query.tree import And, Condition, Match, Not, Or, Within, Word
+from bot.query.tree import And, Compare, Condition, Flag, Match, Not, Or, Within, Word
 from bot.store.blocks import Ints, Part, walk
 from bot.store.conditions import FEW, named_ids
+from bot.store.plain_facts import decided
 from bot.store.schema import BLOCK, Connection, Store
 
 Mask = NDArray[np.bool_]
@@ -83,21 +85,33 @@ class Scan:
         none = {None: int(sums[0])} if sums[0] else {}
         return none | dict(zip(kept.tolist(), valued[kept].tolist(), strict=True))
 
+    def span(self) -> tuple[int, int] | None:
+        """Return the first and the last moment of them, None where there are none."""
+        ends = [(int(part["time"].min()), int(part["time"].max())) for _, part in self.parts("time")]
+        return (min(first for first, _ in ends), max(last for _, last in ends)) if ends else None
+
+    def in_buckets(self, starts: Sequence[int]) -> list[int]:
+        """Return how many there are in each bucket, given where buckets begin."""
+        sums, edges = np.zeros(len(starts), dtype=np.int64), np.array(starts)
+        for _, part in self.parts("time"):
+            sums += np.bincount(np.searchsorted(edges, part["time"], "right") - 1, minlength=len(starts))
+        return [int(number) for number in sums]
+
     def total(self) -> int:
         """Return how many events there are."""
         return sum(len(part["id"]) for _, part in self.parts("id"))
 
 
-def plan(store: Store, query: Query, stop: Callable[[], bool], least: int = MANY) -> Scan | None:
-    """Return the scan of a query; None where its condition hangs on more than names, or SQLite is as fast: with an
-    index, or on `least` events or fewer."""
+def plan(store: Store, query: Query, facts: FactSettings, stop: Callable[[], bool], least: int = MANY) -> Scan | None:
+    """Return the scan of a query; None where its condition hangs on more than names and moments, or SQLite is as fast:
+    with an index, or on `least` events or fewer."""
     connection = store.connection
     many = f"SELECT count(*) FROM (SELECT 1 FROM events WHERE time BETWEEN ? AND ? LIMIT {least + 1})"
     if connection.execute(many, (query.since, query.until)).fetchone()[0] <= least:
         return None
     if query.condition is None:
         return Scan(connection, query, None, stop)
-    test = _test(connection, query.condition)
+    test = _test(connection, query.condition, facts)
     return None if test is None or test.indexed else Scan(connection, query, test.decide, stop)
 
 
@@ -109,10 +123,10 @@ class _Test:
     indexed: bool
 
 
-def _test(connection: Connection, condition: Condition) -> _Test | None:
+def _test(connection: Connection, condition: Condition, facts: FactSettings) -> _Test | None:
     match condition:
         case And(parts) | Or(parts):
-            tests = [_test(connection, part) for part in parts]
+            tests = [_test(connection, part, facts) for part in parts]
             some = [test for test in tests if test is not None]
             if len(some) < len(tests):
                 return None
@@ -120,12 +134,21 @@ def _test(connection: Connection, condition: Condition) -> _Test | None:
             indexed = (any if both else all)(test.indexed for test in some) or (both and _rare(connection, parts))
             return _Test(partial(_joined, operator.and_ if both else operator.or_, some), indexed)
         case Not(part):
-            test = _test(connection, part)
+            test = _test(connection, part, facts)
             return test and _Test(partial(_inverted, test), indexed=False)
         case Word() | Match() | Within():
-            test = _named(named_ids(connection, condition))
+            ids = named_ids(connection, condition)
+            if ids is None and isinstance(condition, Match):
+                return _fact(connection, condition, facts)
+            test = _named(ids)
             return test and replace(test, indexed=test.indexed or _rare(connection, (condition,)))
-    return None
+        case Compare() | Flag():
+            return _fact(connection, condition, facts)
+
+
+def _fact(connection: Connection, term: Compare | Flag | Match, facts: FactSettings) -> _Test | None:
+    decide = decided(connection, term, facts)
+    return None if decide is None else _Test(decide, indexed=False)
 
 
 def _rare(connection: Connection, parts: Sequence[Condition]) -> bool:

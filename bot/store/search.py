@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta, tzinfo
 from typing import Any
 
-from bot.errors import QueryError
+from bot.errors import QueryError, StoreError
 from bot.fields import FIELDS, OF_ADDRESS, FactSettings
 from bot.model import Event
 from bot.query import BEGIN, END, Query
@@ -70,8 +70,11 @@ def search(
             ids, found = scan.newest(query.limit, before, COUNTED + 1)
             events = tuple(_events(connection, ids[::-1] if backwards else ids, facts, with_facts))
             return Page(events, min(found, COUNTED), found > COUNTED)
-        total = f"SELECT count(*) FROM (SELECT 1 FROM {where} LIMIT {COUNTED + 1})"
-        found = connection.execute(total, parameters).fetchone()[0]
+        some = connection.execute(f"SELECT e.time, e.id FROM {where} LIMIT {COUNTED + 1}", parameters).fetchall()
+        if len(some) <= COUNTED:  # these are all of them: no second walk
+            ids = _chosen(some, query, part, down=down)
+            events = tuple(_events(connection, ids[::-1] if backwards else ids, facts, with_facts))
+            return Page(events, len(some), more=False)
         if part is not None:  # the range ends at its event, so that the walk along the index begins there
             since, until, *values = parameters
             ends = (since, min(until, part.time)) if down else (max(since, part.time), until)
@@ -80,7 +83,15 @@ def search(
         page = f"SELECT e.id FROM {where} ORDER BY e.time {order}, e.id {order} LIMIT ?"
         ids = [number for (number,) in connection.execute(page, [*parameters, query.limit])]
         events = tuple(_events(connection, ids[::-1] if backwards else ids, facts, with_facts))
-    return Page(events, min(found, COUNTED), found > COUNTED)
+    return Page(events, COUNTED, more=True)
+
+
+def _chosen(found: list[tuple[int, int]], query: Query, part: Part | None, *, down: bool) -> list[int]:
+    """Return the ids of a part out of all (time, id) that were found, in the direction of the walk."""
+    if part is not None:
+        edge = (part.time, part.id)
+        found = [one for one in found if (one < edge if down else one > edge)]
+    return [number for _, number in sorted(found, reverse=down)[: query.limit]]
 
 
 def top(
@@ -124,14 +135,18 @@ def timeline(
 
     Where that made more than `buckets`, several hours or days go together. An open end ends at the last event found.
     """
-    with _asked(store, query, facts, time_limit) as (connection, where, parameters, _):
+    with _asked(store, query, facts, time_limit) as (connection, where, parameters, scan):
         since, until = query.since, query.until
         if since == BEGIN or until == END:
-            first, last = connection.execute(f"SELECT min(e.time), max(e.time) FROM {where}", parameters).fetchone()
-            if first is None:
+            ends = f"SELECT min(e.time), max(e.time) FROM {where}"
+            found = scan.span() if scan else connection.execute(ends, parameters).fetchone()
+            if found is None or found[0] is None:
                 return []
+            first, last = found
             since, until = (first if since == BEGIN else since), (last if until == END else until)
         starts = _starts(since, until, zone or facts.zone, buckets)
+        if scan:
+            return [*zip(starts, scan.in_buckets(starts), strict=True)]
         unit = math.gcd(*(start - starts[0] for start in starts)) or until - starts[0] + 1  # starts are multiples
         sql = f"SELECT (e.time - ?) / ?, count(*) FROM {where} GROUP BY 1"
         counts = [0] * len(starts)
@@ -148,6 +163,12 @@ def events_by_id(
         return tuple(_events(store.connection, ids, facts, with_facts))
     except DatabaseError as error:
         raise unusable(store.path, error) from error
+
+
+def _condition(query: Query, facts: FactSettings, connection: Connection) -> tuple[str, list[Any]]:
+    if query.condition is None:
+        return "1", []
+    return sql_condition(query.condition, facts, (query.since, query.until), connection, leads=True)
 
 
 @contextmanager
@@ -168,15 +189,17 @@ def _asked(
     connection.set_progress_handler(is_over, _STEPS)
     span = (query.since, query.until)
     try:
-        sql, values = sql_condition(query.condition, facts, span, connection) if query.condition else ("1", [])
+        sql, values = _condition(query, facts, connection)
         if query.newest is not None:
             sql, values = f"+e.id <= ? AND ({sql})", [query.newest, *values]
         with store.reading():
-            scan = plan(store, query, is_over)
+            scan = plan(store, query, facts, is_over)
             yield connection, f"events e WHERE e.time BETWEEN ? AND ? AND ({sql})", [*span, *values], scan
-    except (DatabaseError, TimeoutError) as error:
+    except (DatabaseError, StoreError, TimeoutError) as error:
         if isinstance(error, DatabaseError) and not is_over():
             raise unusable(store.path, error) from error
+        if isinstance(error, StoreError) and not is_over():
+            raise
         text = f"This takes more than {seconds:.0f} s. Narrow the range of time, or name an actor, address or object."
         raise QueryError(text, example="last:1h") from error  # without a query: no place in it is wrong
     finally:

@@ -13,8 +13,8 @@ JOINS = """events e
   JOIN objects o ON o.id = e.object JOIN types t ON t.id = e.type JOIN actions n ON n.id = e.action
   LEFT JOIN actors a ON a.id = e.actor LEFT JOIN addresses i ON i.id = e.ip"""
 
-_LOG_START = "(SELECT time FROM first_seen WHERE kind = 'log' AND a = 0 AND b = 0)"
-LEARNT = f"e.time >= {_LOG_START} + {LEARNING_DAYS * DAY}"
+LOG_START = "(SELECT time FROM first_seen WHERE kind = 'log' AND a = 0 AND b = 0)"
+LEARNT = f"e.time >= {LOG_START} + {LEARNING_DAYS * DAY}"
 _NETWORK = "(SELECT network FROM addresses WHERE id = e.ip)"
 
 
