@@ -17,6 +17,7 @@ from bot.fields import FactSettings
 from bot.model import Record
 from bot.query import Query, parse_query
 from bot.store import blocks, scan, search
+from bot.store.conditions import Names
 from bot.store.schema import BLOCK, Store
 from bot.store.views import FACT_SQL
 from bot.times import DAY, HOUR
@@ -55,7 +56,7 @@ def test_a_scan_finds_what_rows_give(records: list[Record], terms: list[str], se
         patch.setattr(scan, "FEW", -1)
         patch.setattr(scan, "RARE", -1)
         with store.reading():
-            found = scan.plan(store, query, FACTS, lambda: False, least=-1)
+            found = scan.plan(Names(store.connection), query, FACTS, lambda: False, least=-1)
             assert found is not None
             ids, total = found.newest(query.limit, None, 10_001)
             assert (ids, total) == ([event.id for event in page.events], page.total)
@@ -77,7 +78,7 @@ def test_a_scan_that_takes_too_long_is_given_up(store: Store) -> None:
     add(store, [record()])
     search.prepare(store.connection, FACTS)
     with store.reading():
-        found = scan.plan(store, ask("action:UPDATE"), FACTS, lambda: True, least=-1)
+        found = scan.plan(Names(store.connection), ask("action:UPDATE"), FACTS, lambda: True, least=-1)
         assert found is not None
         with pytest.raises(TimeoutError):
             found.total()
@@ -85,7 +86,7 @@ def test_a_scan_that_takes_too_long_is_given_up(store: Store) -> None:
 
 def test_a_fact_cannot_be_scanned(store: Store) -> None:
     """It hangs on more than names."""
-    assert scan.plan(store, ask("actor_new:true"), FACTS, lambda: False, least=-1) is None
+    assert scan.plan(Names(store.connection), ask("actor_new:true"), FACTS, lambda: False, least=-1) is None
 
 
 HOURS = st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 100 * 24)), min_size=60, max_size=200)

@@ -19,9 +19,9 @@ HEAD = ("time", "action", "actor", "ip", "object", "type")
 def records(store: Store, query: Query, facts: FactSettings) -> Iterator[Record]:
     """Yield the events of a query as the portal sent them, the oldest first."""
     search.prepare(store.connection, facts)
-    span, connection = (query.since, query.until), store.connection
+    span, names = (query.since, query.until), search.Names(store.connection)
     condition, values = (
-        search.sql_condition(query.condition, facts, span, connection, leads=True) if query.condition else ("1", [])
+        search.sql_condition(query.condition, facts, span, names, leads=True) if query.condition else ("1", [])
     )
     if query.newest is not None:
         condition, values = f"e.id <= ? AND ({condition})", [query.newest, *values]

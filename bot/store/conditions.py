@@ -33,13 +33,40 @@ _WHOLE = "CAST(name AS BLOB)"  # a text goes into a function only up to its firs
 _IS_ASCII = f"length(name) = length({_WHOLE})"  # length stops at a NUL: such a name counts as not ASCII
 
 
+class Names:
+    """The dictionary ids behind the names of one question, each list looked up once."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self._known: dict[tuple[str, ...], list[int]] = {}
+
+    def ids(self, field: str, names: str, parameters: list[Any]) -> list[int]:
+        """Return the ids of a field's names that satisfy an SQL condition."""
+        key = (field, names, *parameters)
+        if key not in self._known:
+            select = f"SELECT id FROM {DICTIONARIES[field]} WHERE {names}"
+            self._known[key] = [number for (number,) in self.connection.execute(select, parameters)]
+        return self._known[key]
+
+    def of(self, term: Word | Match | Within) -> dict[str, list[int]] | None:
+        """Return the ids with which a term holds, by field; None where it does not hang on names."""
+        match term:
+            case Word(pattern):
+                return {field: self.ids(field, *_fitting(field, (pattern,))) for field in ("object", "actor")}
+            case Match(field, patterns) if field in DICTIONARIES:
+                return {field: self.ids(field, *_fitting(field, patterns))}
+            case Within(networks):
+                return {"ip": self.ids("ip", *_inside(networks))}
+        return None
+
+
 @dataclass(frozen=True)
 class _Frame:
     """What the SQL of a condition hangs on beside the condition."""
 
     facts: FactSettings
     span: tuple[int, int]
-    connection: Connection | None
+    names: Names | None
     leads: bool
 
 
@@ -47,17 +74,17 @@ def sql_condition(
     condition: Condition,
     facts: FactSettings,
     span: tuple[int, int] = ALWAYS,
-    connection: Connection | None = None,
+    names: Names | None = None,
     *,
     leads: bool = False,
 ) -> Sql:
     """Return an SQL condition over `e` and its parameters; it is true, false or null, and null means false.
 
-    Of findings only what they say about events in `span` counts. With a `connection` names are looked up at once,
-    once for all statements, and lead to their events if they are few; with `leads`, so do facts, and it is about events
-    in `span` alone. It runs where `prepare` was called.
+    Of findings only what they say about events in `span` counts. With `names` they are looked up at once, once for all
+    statements, and lead to their events if they are few; with `leads`, so do facts, and it is about events in `span`
+    alone. It runs where `prepare` was called.
     """
-    return _sql(condition, _Frame(facts, span, connection, leads))
+    return _sql(condition, _Frame(facts, span, names, leads))
 
 
 def prepare(connection: Connection, facts: FactSettings) -> None:
@@ -126,11 +153,11 @@ def _sql(condition: Condition, frame: _Frame) -> Sql:
         case Match(field, patterns):
             return _matched(field, patterns, frame)
         case Within(networks):
-            return _listed("ip", f"audit_within(?, {_WHOLE})", [json.dumps([*map(str, networks)])], frame)
+            return _listed("ip", *_inside(networks), frame)
         case Compare(field, op, number):
             return f"{fact_sql(field, frame.facts)} {op} ?", [number]
         case Flag(field, value):
-            there = led(frame.connection, field, value, frame.span) if frame.connection and frame.leads else None
+            there = led(frame.names.connection, field, value, frame.span) if frame.names and frame.leads else None
             return there or (f"{fact_sql(field, frame.facts)} = ?", [int(value)])
 
 
@@ -200,28 +227,17 @@ def _fitting(field: str, patterns: Sequence[Pattern]) -> Sql:
 
 def _listed(field: str, names: str, parameters: list[Any], frame: _Frame) -> Sql:
     """Return that a dictionary-encoded field has one of the names that satisfy a condition."""
-    if frame.connection is None:
+    if frame.names is None:
         return f"e.{field} IN (SELECT id FROM {DICTIONARIES[field]} WHERE {names})", parameters
-    ids = _ids(frame.connection, field, names, parameters)
+    ids = frame.names.ids(field, names, parameters)
+    if len(ids) == 1:  # then the index gives the events in order of time
+        return f"e.{field} = ?", ids
     hint = "" if len(ids) <= FEW else "+"  # a plus keeps SQLite from using the field's index
     return f"{hint}e.{field} IN (SELECT value FROM json_each(?))", [json.dumps(ids)]
 
 
-def _ids(connection: Connection, field: str, names: str, parameters: list[Any]) -> list[int]:
-    select = f"SELECT id FROM {DICTIONARIES[field]} WHERE {names}"
-    return [number for (number,) in connection.execute(select, parameters)]
-
-
-def named_ids(connection: Connection, term: Word | Match | Within) -> dict[str, list[int]] | None:
-    """Return the dictionary ids with which a term holds, by field; None where it does not hang on names."""
-    match term:
-        case Word(pattern):
-            return {field: _ids(connection, field, *_fitting(field, (pattern,))) for field in ("object", "actor")}
-        case Match(field, patterns) if field in DICTIONARIES:
-            return {field: _ids(connection, field, *_fitting(field, patterns))}
-        case Within(networks):
-            return {"ip": _ids(connection, "ip", f"audit_within(?, {_WHOLE})", [json.dumps([*map(str, networks)])])}
-    return None
+def _inside(networks: Iterable[IPv4Network | IPv6Network]) -> Sql:
+    return f"audit_within(?, {_WHOLE})", [json.dumps([*map(str, networks)])]
 
 
 def _like(pattern: Pattern) -> str:

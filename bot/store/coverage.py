@@ -10,7 +10,7 @@ from bot.fields import FactSettings
 from bot.model import ABOUT_THE_LOG, FOREST, Finding
 from bot.query import parse_condition
 from bot.store import alerts, reasons
-from bot.store.conditions import Sql, group_sql, prepare, sql_condition
+from bot.store.conditions import Names, Sql, group_sql, prepare, sql_condition
 from bot.store.exceptions import TimedException
 from bot.store.schema import Store
 from bot.times import DAY
@@ -42,7 +42,7 @@ class Coverage:
                 condition = parse_condition(one.condition)
             except QueryError:
                 continue  # of a grammar that is no more: what it hid is better shown than hidden for ever
-            self._conditions.append((one, sql_condition(condition, facts, connection=store.connection)))
+            self._conditions.append((one, sql_condition(condition, facts, names=Names(store.connection))))
 
     def covering(self, finding: Finding) -> TimedException | None:
         """Return the oldest exception that covers a finding, None where none does; what the log itself does is never

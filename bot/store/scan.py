@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial, reduce
 from itertools import groupby
 
@@ -19,9 +19,9 @@ from bot.fields import FactSettings
 from bot.query import Query
 from bot.query.tree import And, Compare, Condition, Flag, Match, Not, Or, Within, Word
 from bot.store.blocks import Ints, Part, walk
-from bot.store.conditions import FEW, named_ids
+from bot.store.conditions import FEW, Names
 from bot.store.plain_facts import decided
-from bot.store.schema import BLOCK, Connection, Store
+from bot.store.schema import BLOCK, Connection
 
 Mask = NDArray[np.bool_]
 Columns = dict[str, Ints]
@@ -102,16 +102,16 @@ class Scan:
         return sum(len(part["id"]) for _, part in self.parts("id"))
 
 
-def plan(store: Store, query: Query, facts: FactSettings, stop: Callable[[], bool], least: int = MANY) -> Scan | None:
+def plan(names: Names, query: Query, facts: FactSettings, stop: Callable[[], bool], least: int = MANY) -> Scan | None:
     """Return the scan of a query; None where its condition hangs on more than names and moments, or SQLite is as fast:
     with an index, or on `least` events or fewer."""
-    connection = store.connection
+    connection = names.connection
     many = f"SELECT count(*) FROM (SELECT 1 FROM events WHERE time BETWEEN ? AND ? LIMIT {least + 1})"
     if connection.execute(many, (query.since, query.until)).fetchone()[0] <= least:
         return None
     if query.condition is None:
         return Scan(connection, query, None, stop)
-    test = _test(connection, query.condition, facts)
+    test = _Planner(names, query, facts).test(query.condition)
     return None if test is None or test.indexed else Scan(connection, query, test.decide, stop)
 
 
@@ -123,43 +123,70 @@ class _Test:
     indexed: bool
 
 
-def _test(connection: Connection, condition: Condition, facts: FactSettings) -> _Test | None:
-    match condition:
-        case And(parts) | Or(parts):
-            tests = [_test(connection, part, facts) for part in parts]
-            some = [test for test in tests if test is not None]
-            if len(some) < len(tests):
-                return None
-            both = isinstance(condition, And)
-            indexed = (any if both else all)(test.indexed for test in some) or (both and _rare(connection, parts))
-            return _Test(partial(_joined, operator.and_ if both else operator.or_, some), indexed)
-        case Not(part):
-            test = _test(connection, part, facts)
-            return test and _Test(partial(_inverted, test), indexed=False)
-        case Word() | Match() | Within():
-            ids = named_ids(connection, condition)
-            if ids is None and isinstance(condition, Match):
-                return _fact(connection, condition, facts)
-            test = _named(ids)
-            return test and replace(test, indexed=test.indexed or _rare(connection, (condition,)))
-        case Compare() | Flag():
-            return _fact(connection, condition, facts)
+@dataclass(frozen=True)
+class _Planner:
+    """Makes conditions of one question into tests over columns."""
 
+    names: Names
+    query: Query
+    facts: FactSettings
 
-def _fact(connection: Connection, term: Compare | Flag | Match, facts: FactSettings) -> _Test | None:
-    decide = decided(connection, term, facts)
-    return None if decide is None else _Test(decide, indexed=False)
+    def test(self, condition: Condition) -> _Test | None:
+        """Return the test of a condition; None where it hangs on more than names."""
+        match condition:
+            case And(parts) | Or(parts):
+                return self._of_parts(condition, parts)
+            case Not(part):
+                test = self.test(part)
+                return test and _Test(partial(_inverted, test), indexed=False)
+            case Word() | Match() | Within():
+                ids = self.names.of(condition)
+                if ids is None and isinstance(condition, Match):
+                    return self._fact(condition)
+                return self._named(condition, ids)
+            case Compare() | Flag():
+                return self._fact(condition)
 
+    def _fact(self, term: Compare | Flag | Match) -> _Test | None:
+        decide = decided(self.names.connection, term, self.facts)
+        return None if decide is None else _Test(decide, indexed=False)
 
-def _rare(connection: Connection, parts: Sequence[Condition]) -> bool:
-    """Tell whether the index of types and actions leads to so few events that SQLite sorts them at once."""
-    wanted = [(part.field, named_ids(connection, part)) for part in parts if isinstance(part, Match)]
-    ids = {field: json.dumps(found[field]) for field, found in wanted if field in ("type", "action") and found}
-    if "type" not in ids:
-        return False
-    where = " AND ".join(f"{field} IN (SELECT value FROM json_each(:{field}))" for field in ids)
-    some = f"SELECT 1 FROM events INDEXED BY events_type WHERE {where} LIMIT {RARE + 1}"
-    return bool(connection.execute(f"SELECT count(*) <= {RARE} FROM ({some})", ids).fetchone()[0])
+    def _of_parts(self, condition: And | Or, parts: Sequence[Condition]) -> _Test | None:
+        tests = [self.test(part) for part in parts]
+        some = [test for test in tests if test is not None]
+        if len(some) < len(tests):
+            return None
+        both = isinstance(condition, And)
+        indexed = (any if both else all)(test.indexed for test in some) or (both and self._rare(parts))
+        return _Test(partial(_joined, operator.and_ if both else operator.or_, some), indexed)
+
+    def _named(self, term: Word | Match | Within, ids: Mapping[str, list[int]] | None) -> _Test | None:
+        if ids is None:
+            return None
+        tables = {field: _table(some) for field, some in ids.items()}
+        few = all(self._few(field, some) for field, some in ids.items())
+        return _Test(partial(_among, tables), few or self._rare((term,)))
+
+    def _few(self, field: str, ids: list[int]) -> bool:
+        """Tell whether a field's index leads to so few events that SQLite sorts them at once; one name's are sorted."""
+        if field not in _INDEXED or len(ids) > FEW:
+            return False
+        return len(ids) == 1 or self._up_to(RARE, f"events_{field}", {field: json.dumps(ids)})
+
+    def _rare(self, parts: Sequence[Condition]) -> bool:
+        """Tell whether the index of types and actions leads to so few events."""
+        wanted = [(part.field, self.names.of(part)) for part in parts if isinstance(part, Match)]
+        ids = {field: json.dumps(found[field]) for field, found in wanted if field in ("type", "action") and found}
+        return "type" in ids and self._up_to(RARE, "events_type", ids)
+
+    def _up_to(self, most: int, index: str, ids: dict[str, str]) -> bool:
+        where = " AND ".join(f"{field} IN (SELECT value FROM json_each(:{field}))" for field in ids)
+        some = (
+            f"SELECT 1 FROM events INDEXED BY {index} WHERE {where} AND time BETWEEN :since AND :until LIMIT {most + 1}"
+        )
+        span = {"since": self.query.since, "until": self.query.until}
+        counted = self.names.connection.execute(f"SELECT count(*) <= {most} FROM ({some})", ids | span)
+        return bool(counted.fetchone()[0])
 
 
 def _joined(join: Callable[[Mask, Mask], Mask], tests: list[_Test], columns: Part) -> Mask:
@@ -168,14 +195,6 @@ def _joined(join: Callable[[Mask, Mask], Mask], tests: list[_Test], columns: Par
 
 def _inverted(test: _Test, columns: Part) -> Mask:
     return ~test.decide(columns)
-
-
-def _named(ids: Mapping[str, list[int]] | None) -> _Test | None:
-    if ids is None:
-        return None
-    few = all(field in _INDEXED and len(some) <= FEW for field, some in ids.items())
-    tables = {field: _table(some) for field, some in ids.items()}
-    return _Test(partial(_among, tables), few)
 
 
 def _table(ids: list[int]) -> Mask:

@@ -17,13 +17,13 @@ from bot.errors import QueryError, StoreError
 from bot.fields import FIELDS, OF_ADDRESS, FactSettings
 from bot.model import Event
 from bot.query import BEGIN, END, Query
-from bot.store.conditions import DICTIONARIES, fact_sql, prepare, sql_condition
+from bot.store.conditions import DICTIONARIES, Names, fact_sql, prepare, sql_condition
 from bot.store.scan import Scan, plan
 from bot.store.schema import Connection, DatabaseError, Store, unusable
 from bot.store.views import FACT_SQL, JOINS
 from bot.times import DAY, EPOCH, HOUR, parse_time
 
-__all__ = ["Page", "Part", "count", "events_by_id", "prepare", "search", "sql_condition", "timeline", "top"]
+__all__ = ["Names", "Page", "Part", "count", "events_by_id", "prepare", "search", "sql_condition", "timeline", "top"]
 
 TIME_LIMIT = 10.0  # seconds
 COUNTED = 10_000  # totals above are "more"
@@ -165,10 +165,10 @@ def events_by_id(
         raise unusable(store.path, error) from error
 
 
-def _condition(query: Query, facts: FactSettings, connection: Connection) -> tuple[str, list[Any]]:
+def _condition(query: Query, facts: FactSettings, names: Names) -> tuple[str, list[Any]]:
     if query.condition is None:
         return "1", []
-    return sql_condition(query.condition, facts, (query.since, query.until), connection, leads=True)
+    return sql_condition(query.condition, facts, (query.since, query.until), names, leads=True)
 
 
 @contextmanager
@@ -187,13 +187,13 @@ def _asked(
 
     prepare(connection, facts)
     connection.set_progress_handler(is_over, _STEPS)
-    span = (query.since, query.until)
+    span, names = (query.since, query.until), Names(connection)
     try:
-        sql, values = _condition(query, facts, connection)
-        if query.newest is not None:
-            sql, values = f"+e.id <= ? AND ({sql})", [query.newest, *values]
         with store.reading():
-            scan = plan(store, query, facts, is_over)
+            sql, values = _condition(query, facts, names)
+            if query.newest is not None:
+                sql, values = f"+e.id <= ? AND ({sql})", [query.newest, *values]
+            scan = plan(names, query, facts, is_over)
             yield connection, f"events e WHERE e.time BETWEEN ? AND ? AND ({sql})", [*span, *values], scan
     except (DatabaseError, StoreError, TimeoutError) as error:
         if isinstance(error, DatabaseError) and not is_over():
