@@ -28,7 +28,7 @@ Columns = dict[str, Ints]
 Decide = Callable[[Part], Mask]
 MANY = 4 * BLOCK  # events that SQLite looks through as fast
 RARE = 10_000  # events
-TOGETHER = 64  # blocks that are counted at once: a sum for each of 900,000 objects takes a while
+TOGETHER = 128  # blocks that are counted at once: a sum for each of 900,000 objects takes a while
 _INDEXED = ("actor", "ip", "object")
 
 
