@@ -12,10 +12,10 @@ from pathlib import Path
 from types import FrameType
 
 from bot.app import App, writing
-from bot.errors import ConfigError, LockedError
+from bot.errors import ConfigError, LockedError, StoreError
 from bot.logs import configure_logs
 from bot.reading import now
-from bot.service import Service
+from bot.service import BROKEN, Service
 from bot.serving import Serving
 from bot.settings import Settings, survey
 from bot.slack.bolt import SlackApp
@@ -68,13 +68,23 @@ def serve(settings: Settings) -> int:
     signal.signal(signal.SIGTERM, told)
     signal.signal(signal.SIGINT, told)
     with ExitStack() as held:
-        with ExitStack() as meanwhile:
-            wait = Standby(settings.db, _host(settings), settings.port, ending, meanwhile).wait
-            try:
-                app = held.enter_context(writing(settings, "run", wait))
-            except LockedError:
-                return 0  # told to stop while standing by
-        return _serve(app, ending, held)
+        app = begin(settings, ending, held)
+        return app if isinstance(app, int) else _serve(app, ending, held)
+
+
+def begin(settings: Settings, ending: threading.Event, held: ExitStack) -> App | int:
+    """Wait until the database is ours; return the app over it, or the exit code of a process that got none."""
+    with ExitStack() as meanwhile:
+        wait = Standby(settings.db, _host(settings), settings.port, ending, meanwhile).wait
+        try:
+            return held.enter_context(writing(settings, "run", wait))
+        except LockedError:
+            return 0  # told to stop while standing by
+        except StoreError as error:
+            if not error.disk:
+                raise
+            log.critical("the database cannot be used, so I end: %s", error)
+            return BROKEN
 
 
 def _serve(app: App, ending: threading.Event, held: ExitStack) -> int:

@@ -56,10 +56,11 @@ class QueryError(AuditBotError):
 
 
 class StoreError(AuditBotError):
-    """The database cannot be used as it is; the file is left untouched. `busy`: only for now, others write to it."""
+    """The database cannot be used as it is; the file is left untouched. `busy`: only for now, others write to it;
+    `disk`: what it lies on is full, failing or read-only, which may pass."""
 
-    def __init__(self, text: str, *, busy: bool = False) -> None:
-        self.busy = busy
+    def __init__(self, text: str, *, busy: bool = False, disk: bool = False) -> None:
+        self.busy, self.disk = busy, disk
         super().__init__(text)
 
 

@@ -24,9 +24,9 @@ def now() -> int:
 
 
 @contextmanager
-def opened(path: Path, *, create: bool = False) -> Iterator[Store]:
+def opened(path: Path, *, create: bool = False, durable: bool = True) -> Iterator[Store]:
     """Open a database and close it again."""
-    store = Store(path, create=create)
+    store = Store(path, create=create, durable=durable)
     try:
         yield store
     finally:

@@ -112,7 +112,7 @@ def replay(settings: Settings, file: Path, begin: str, format_: str) -> None:
     records = sorted((one for one in read_files([str(file)]) if isinstance(one, Record)), key=lambda one: one.time)
     with (
         tempfile.TemporaryDirectory() as folder,
-        opened(Path(folder) / "replay.db", create=True) as store,
+        opened(Path(folder) / "replay.db", create=True, durable=False) as store,
         progress("Replaying") as seen,
     ):
         facts, printer = settings.fact_settings(book.sensitive), Printer(store)

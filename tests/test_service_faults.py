@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from bot.app import App, writing
 from bot.errors import AccessError, ApiError, DeliveryError, StoreError
+from bot.model import AlertView
 from bot.poll.client import Portal
 from bot.sandbox import cortex
 from bot.sandbox.slack_state import ALERTS
@@ -41,6 +43,10 @@ class Ears(SlackApp):
             raise DeliveryError("unreachable", permanent=False)
         self.connected += 1
 
+    def post_alert(self, channel: str, view: AlertView, repeat: bool) -> tuple[str, str]:
+        self.posted.append((channel, view.alert.name))
+        return channel, "1.1"
+
     def post_text(self, channel: str, text: str, thread_ts: str | None = None, mention: tuple[str, ...] = ()) -> str:
         self.posted.append((channel, text))
         return "1.1"
@@ -67,18 +73,25 @@ def clock() -> int:
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
-    source = cortex.Source()
+    with benched(tmp_path / "audit.db", cortex.Source()) as made:
+        yield made
+
+
+@contextmanager
+def benched(db: Path, source: cortex.Source) -> Iterator[Bench]:
     served = cortex.app(source, clock, "good-key")
     with serve(served) as portal:
         given: dict[str, Any] = {
-            "CORTEX_API_KEY": "good-key", "CORTEX_BASE_URL": portal.url, "AUDIT_BOT_DB": tmp_path / "audit.db",
+            "CORTEX_API_KEY": "good-key", "CORTEX_BASE_URL": portal.url, "AUDIT_BOT_DB": db,
             "AUDIT_BOT_CHANNEL": ALERTS, "AUDIT_BOT_RULES": Path("rules/deletion"), "AUDIT_BOT_ACTOR_TYPES": False,
         }  # fmt: skip
         with writing(Settings.model_validate(given), "run") as app:
             slack = Ears()
             service = Service(app, app.portal(), slack, by_socket=True)
-            yield Bench(service, source, served.state.portal, slack)
-            service.portal.close()
+            try:
+                yield Bench(service, source, served.state.portal, slack)
+            finally:
+                service.portal.close()
 
 
 def test_a_refused_key_is_told_once_a_day_left_alone_and_a_new_one_is_picked_up(bench: Bench) -> None:

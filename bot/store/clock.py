@@ -27,7 +27,7 @@ def look(store: Store, now: int) -> bool:
     seen = store.meta(SEEN)
     back = seen is not None and int(seen) > now + SECOND
     with store.write():
-        if back:
+        if back or seen is None:  # nobody knows what happened before the first look
             bring_to_now(store, now)
         store.set_meta(SEEN, str(now))
     return back

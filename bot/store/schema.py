@@ -188,10 +188,13 @@ SCHEMA = len(MIGRATIONS)
 
 
 class Store:
-    """One database file. Each thread has its own connection; writing goes through `write`, one at a time."""
+    """One database file. Each thread has its own connection; writing goes through `write`, one at a time.
 
-    def __init__(self, path: Path, *, create: bool = True) -> None:
-        self.path = path
+    `durable`: what was committed outlives a loss of power too, at the price of an fsync for each transaction.
+    """
+
+    def __init__(self, path: Path, *, create: bool = True, durable: bool = False) -> None:
+        self.path, self.durable = path, durable
         self._mine = threading.local()
         self._all: list[Connection] = []
         self._guard = threading.Lock()
@@ -210,7 +213,7 @@ class Store:
         """This thread's connection, opened when first asked for."""
         found: Connection | None = getattr(self._mine, "connection", None)
         if found is None:
-            found = self._mine.connection = _connect(self.path)
+            found = self._mine.connection = _connect(self.path, durable=self.durable)
             with self._guard:
                 self._all.append(found)
         return found
@@ -345,6 +348,7 @@ def unusable(path: Path, error: DatabaseError) -> StoreError:
     text = str(error)
     remedies = {
         "full": "The disk is full: free some space; nothing was changed.",
+        "I/O error": "The disk fails: look at the system's log; nothing was changed.",
         "readonly": "The database is read-only: check the owner and mode of the file and its folder.",
         "read-only": "The database is read-only: check the owner and mode of the file and its folder.",
         "malformed": "The file is damaged: keep it, restore the latest backup, and run `audit-bot doctor`.",
@@ -353,14 +357,15 @@ def unusable(path: Path, error: DatabaseError) -> StoreError:
         "unable to open": "Check that the folder exists and that this user may write there.",
     }
     remedy = next((remedy for word, remedy in remedies.items() if word in text), "Nothing was changed.")
-    return StoreError(f"{path}: {text}. {remedy}", busy="locked" in text)
+    disk = any(word in text for word in ("full", "readonly", "read-only", "I/O error"))
+    return StoreError(f"{path}: {text}. {remedy}", busy="locked" in text, disk=disk)
 
 
-def _connect(path: Path) -> Connection:
+def _connect(path: Path, *, durable: bool = False) -> Connection:
     connection = connect(str(path), timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     wal = VERSION >= WAL_IS_SAFE
     connection.execute(f"PRAGMA journal_mode = {'WAL' if wal else 'DELETE'}")
-    connection.execute(f"PRAGMA synchronous = {'NORMAL' if wal else 'FULL'}")
+    connection.execute(f"PRAGMA synchronous = {'NORMAL' if wal and not durable else 'FULL'}")
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA cache_size = -32000")
     return connection
