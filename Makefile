@@ -36,7 +36,7 @@ unit: setup
 	$(BIN)/pytest -n 2 --dist worksteal --cov --cov-report=term:skip-covered -q
 
 # These take their time. kills: the service is killed 200 times. soak: 15 minutes with a million events.
-# laws: the state machine, for an hour or so.
+# laws: every property test and the state machine with 25 times the examples, for an hour or so.
 .PHONY: kills soak laws
 kills: setup
 	$(BIN)/python -m tests.kills
@@ -45,7 +45,7 @@ soak: setup
 	$(BIN)/python -m tests.soak
 
 laws: setup
-	LAWS=long $(BIN)/pytest tests/test_machine.py -q
+	LAWS=long $(BIN)/pytest -m hypothesis -n 2 -q
 
 # Needs uv. Hashes only: no lock format that records addresses.
 lock:

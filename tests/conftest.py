@@ -3,27 +3,47 @@
 from __future__ import annotations
 
 import socket
+import tempfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from bot.model import Record
 from bot.poll.records import parse_record
 from bot.store import events
 from bot.store.schema import Store
 from bot.times import iso, parse_time
+from tests.laws import PROFILE
+
+settings.load_profile(PROFILE)
 
 START = parse_time("2026-03-02T09:00:00Z")  # a Monday
+
+
+@cache
+def _empty() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "empty.db"
+        Store(path).close()
+        return path.read_bytes()
+
+
+def fresh(path: Path) -> Store:
+    """Return an empty database there: a copy of one, since making the tables takes longer than most tests."""
+    path.write_bytes(_empty())
+    return Store(path)
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     """Return an empty database of its own."""
-    fresh = Store(tmp_path / "audit.db")
-    yield fresh
-    fresh.close()
+    mine = fresh(tmp_path / "audit.db")
+    yield mine
+    mine.close()
 
 
 @pytest.fixture(autouse=True)

@@ -21,6 +21,7 @@ from bot.store import alerts, events, outbox
 from bot.store.schema import Store
 from bot.times import MINUTE, SECOND, parse_time
 from bot.web import Probes, web_app
+from tests.conftest import fresh
 
 NOW = parse_time("2026-11-23T08:00:00Z")
 SECRET = "only-for-tests"
@@ -171,7 +172,7 @@ class Lab:
 def lab(folder: Path, **more: Any) -> Iterator[Lab]:
     """Start everything on free ports, and leave nothing behind."""
     clock = Clock()
-    store = Store(folder / "audit.db")
+    store = fresh(folder / "audit.db")
     fake, slack = fake_slack("", SECRET, clock)
     with serve(fake) as outside:
         app = SlackApp(settings(outside.url, **more), store, clock)

@@ -8,11 +8,12 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.activity import DAYS, QUARTER, Activity, gather, shade, shade_bounds, shade_labels
 from bot.times import DAY, HOUR, MINUTE, SECOND, parse_time
+from tests.laws import law
 
 ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe")  # the last leaps by 30 min
 END = parse_time("2026-11-09T12:00:00Z")  # clocks of Berlin and New York went back within the 30 days before
@@ -32,7 +33,7 @@ def naive(times: list[int], zone: str) -> Counter[tuple[date, int]]:
 TIMES = st.lists(st.integers(END - 33 * DAY, END), max_size=60)
 
 
-@settings(deadline=None)
+@law()
 @given(TIMES, st.sampled_from(ZONES), st.integers(0, 5 * DAY), st.integers(0, 30 * HOUR))
 def test_every_cell_and_every_figure_in_the_words_is_a_naive_count(
     times: list[int], zone: str, back: int, long: int

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.addresses import AddressBook, ip_kind
@@ -24,7 +24,8 @@ from bot.store import search
 from bot.store.schema import Store
 from bot.times import DAY
 from tests import mmdb
-from tests.conftest import START, add, record
+from tests.conftest import START, add, fresh, record
+from tests.laws import law
 from tests.test_events import value
 from tests.test_slack_messages import finding, view
 
@@ -89,13 +90,13 @@ EVENTS = st.lists(
 )
 
 
-@settings(max_examples=30, deadline=None)
+@law(30)
 @given(records=EVENTS)
 def test_facts_of_addresses_are_what_a_naive_reading_says(book: AddressBook, records: list[Record]) -> None:
     """Over columns, over whole columns, and in SQL; a late event corrects them."""
     known = FactSettings(addresses=book)
     with tempfile.TemporaryDirectory() as folder:
-        store = Store(Path(folder) / "a.db")
+        store = fresh(Path(folder) / "a.db")
         for one in records:
             add(store, [one])
         begin = min(one.time for one in records)

@@ -28,6 +28,8 @@ from bot.store.conditions import DICTIONARIES
 from bot.store.schema import Store
 from bot.terminal.answer import answer
 from bot.times import iso
+from tests.conftest import fresh
+from tests.laws import law
 from tests.slack_lab import seed_alert
 from tests.test_search import BERLIN, NOW, Asked, Found, conditions, events, fill, findings, times
 
@@ -54,7 +56,7 @@ class Both:
 def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
     folder = tmp_path_factory.mktemp("ask")
     settings = load(AUDIT_BOT_DB=folder / "audit.db", AUDIT_BOT_RULES=folder / "none", AUDIT_BOT_TIMEZONE=str(BERLIN))
-    store = Store(settings.db)
+    store = fresh(settings.db)
     yield Both(settings, store, Commands(store, settings.fact_settings(), lambda: NOW))
     store.close()
 
@@ -72,6 +74,7 @@ def value_of(shown: Message, action: str) -> str | None:
 
 
 @tries(max_examples=20, deadline=None)
+@law()
 @given(events, findings, conditions, st.booleans(), st.tuples(times, times), st.integers(1, 5))
 def test_every_verb_answers_like_a_walk_over_all_events(
     both: Both,
@@ -126,7 +129,7 @@ def pages(slack: Commands, shown: Message) -> list[list[tuple[str, ...]]]:
 @pytest.fixture
 def seeded(tmp_path: Path) -> Iterator[Both]:
     settings = load(AUDIT_BOT_DB=tmp_path / "audit.db", AUDIT_BOT_RULES=tmp_path / "none", AUDIT_BOT_TIMEZONE="UTC")
-    store = Store(settings.db)
+    store = fresh(settings.db)
     seed_alert(store)
     yield Both(settings, store, Commands(store, settings.fact_settings(), lambda: NOW))
     store.close()

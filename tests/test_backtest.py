@@ -25,7 +25,7 @@ from bot.terminal.backtest import evaluate
 from bot.terminal.edited import with_edit
 from bot.terminal.plots import check_target, write_picture
 from bot.times import DAY, HOUR, MINUTE, SECOND, WEEK, iso
-from tests.conftest import START, add, record
+from tests.conftest import START, add, fresh, record
 
 BULK, PART, UPDATES = (f"{number}f1d8ed8-3f0c-4d0e-9f2b-7a0a3d7e1c55" for number in (1, 2, 3))
 BULK_FILE = f"""\
@@ -86,7 +86,7 @@ def history() -> list[Record]:
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with a database of that history, and rules."""
     folder = tmp_path_factory.mktemp("lab")
-    store = Store(folder / "audit.db")
+    store = fresh(folder / "audit.db")
     add(store, history())
     store.close()
     write(folder / "rules", FILES)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.detect import facts, match
@@ -19,7 +19,8 @@ from bot.model import Record
 from bot.store import blocks, events
 from bot.store.schema import BLOCK, Store
 from bot.times import DAY
-from tests.conftest import START, add, record
+from tests.conftest import START, add, fresh, record
+from tests.laws import law
 from tests.test_detection import rules
 from tests.test_events import EVENTS, value
 
@@ -39,7 +40,7 @@ def assert_same(store: Store, since: int, until: int) -> None:
     assert rows(facts.read_span(store, PLAIN, since, until)) == rows(by_rows)
 
 
-@settings(max_examples=25, deadline=None)
+@law(10)
 @given(EVENTS, EVENTS, st.integers(0, 10**6), st.integers(0, 25))
 def test_a_span_read_from_blocks_is_what_the_rows_say(
     early: list[Record], late: list[Record], seed: int, before: int
@@ -47,7 +48,7 @@ def test_a_span_read_from_blocks_is_what_the_rows_say(
     """Across the edge of a block, with events that came late, were changed, or are gone."""
     dice = random.Random(seed)
     with tempfile.TemporaryDirectory() as folder:
-        store = Store(Path(folder) / "a.db")
+        store = fresh(Path(folder) / "a.db")
         add(store, early)
         with store.write() as connection:  # as if so many had come before that a block ends among these
             connection.execute("UPDATE events SET id = id + ?", (BLOCK - before,))
@@ -68,12 +69,12 @@ def test_a_span_read_from_blocks_is_what_the_rows_say(
         store.close()
 
 
-@settings(max_examples=25, deadline=None)
+@law(10)
 @given(EVENTS)
 def test_rules_over_slices_find_what_they_find_in_one_go(records: list[Record]) -> None:
     """Bounded memory changes no answer."""
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        store = Store(Path(folder) / "a.db")
+        store = fresh(Path(folder) / "a.db")
         add(store, records)
         some = rules()
         whole = Evaluation(facts.read_span(store, PLAIN, -(2**60), 2**60))

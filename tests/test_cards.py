@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.model import (
@@ -32,6 +32,7 @@ from bot.store.coverage import Preview
 from bot.store.exceptions import TimedException
 from bot.store.proposals import Proposal, State
 from bot.times import HOUR
+from tests.laws import law
 from tests.slack_lab import NOW, RULE
 from tests.test_slack_messages import HOSTILE, alert, finding, view
 
@@ -65,7 +66,7 @@ def seen(name: str, title: str, standing: Standing, state: AlertState = "open") 
     return replace(view(about), findings=(found,), standing=standing, first_seen={"192.0.2.66": NOW})
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@law(12)
 @given(name=NAME, title=NAME, reason=NAME, state=st.sampled_from(STATES), answer=st.sampled_from(ANSWERS),
        kind=st.sampled_from(KINDS), removed=st.booleans())  # fmt: skip
 def test_no_text_of_a_stranger_is_markup_and_nothing_is_over_a_limit(

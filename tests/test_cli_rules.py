@@ -16,9 +16,9 @@ from bot.detect.sigma.load import load_rules
 from bot.model import Finding, Level
 from bot.reading import SHIPPED
 from bot.store.alerts import insert_finding
-from bot.store.schema import Store
 from bot.terminal.rules_commands import rules_cli
 from bot.times import DAY
+from tests.conftest import fresh
 
 GOOD = """\
 title: Deletion
@@ -178,7 +178,7 @@ def test_list_prints_a_line_a_rule_the_worst_first() -> None:
 
 
 def test_list_counts_the_findings_of_7_and_30_days(tmp_path: Path) -> None:
-    store, now = Store(tmp_path / "a.db"), time.time_ns() // 1000
+    store, now = fresh(tmp_path / "a.db"), time.time_ns() // 1000
     for days in (1, 6, 20, 40):
         at = now - days * DAY
         insert_finding(store, Finding(0, "5f1d8ed8-3f0c-4d0e-9f2b-7a0a3d7e1c55", "x", Level.low, {}, at, at, 1), at)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.errors import DeliveryError
@@ -26,6 +26,8 @@ from bot.slack.submissions import Submissions
 from bot.store import alerts, exceptions, inquiries, journal, proposals
 from bot.store.schema import Store
 from bot.times import DAY, HOUR
+from tests.conftest import fresh
+from tests.laws import law
 from tests.slack_lab import NOW, seed_alert
 
 EVE = "eve@corp.example"
@@ -112,11 +114,11 @@ STEP = st.tuples(st.sampled_from(sorted(PEOPLE)), st.one_of(ABOUT_ALERT, ABOUT_O
 )
 
 
-@settings(max_examples=25, deadline=None)
+@law(15)
 @given(level=st.sampled_from([Level.low, Level.high, Level.critical]), steps=st.lists(STEP, max_size=14))
 def test_any_order_of_clicks_ends_in_a_state_that_the_journal_explains(level: Level, steps: list[Any]) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        store = Store(Path(folder) / "a.db")
+        store = fresh(Path(folder) / "a.db")
         world = World(store, level)
         for step in steps:
             follow(world, step)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import random
 import tempfile
+from functools import cache
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.detect import facts
@@ -20,7 +21,8 @@ from bot.model import Finding, Record
 from bot.store import alerts, events
 from bot.store.schema import Store
 from bot.times import DAY, MINUTE
-from tests.conftest import START, add, record
+from tests.conftest import START, add, fresh, record
+from tests.laws import law
 
 PLAIN = FactSettings()
 RULES = """
@@ -125,6 +127,7 @@ detection: {it: {action|exists: true}, condition: it}
 """
 
 
+@cache
 def rules() -> tuple[CompiledRule, ...]:
     return tuple(rule for rule in load_rules({"rules.yml": RULES}).rules if rule.reports)
 
@@ -163,14 +166,14 @@ def in_one_pass(store: Store) -> list[Shape]:
     return sorted((rule, alerts.group_key(burst.group), burst.first, burst.last, burst.count) for rule, burst in found)
 
 
-@settings(max_examples=40, deadline=None)
+@law(16)
 @given(EVENTS, st.integers(0, 10**6), st.integers(1, 9), st.booleans(), st.sampled_from((2, MANY)))
 def test_any_batches_in_any_order_give_the_findings_of_one_pass(
     records: list[Record], seed: int, size: int, shuffled: bool, many: int
 ) -> None:
     """Live, import and back-test are one function: late events extend, join, and undo bursts."""
     with tempfile.TemporaryDirectory() as folder:
-        store = Store(Path(folder) / "a.db")
+        store = fresh(Path(folder) / "a.db")
         numbered = list(zip(records, events.number_twins(store, records), strict=True))
         random.Random(seed).shuffle(numbered) if shuffled else numbered.sort(key=lambda pair: pair[0].time)
         detector = Detector(store, PLAIN, many)

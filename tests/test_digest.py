@@ -13,7 +13,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.activity import local, start_of
@@ -28,6 +28,8 @@ from bot.store import alerts, exceptions, gaps, journal, judgements
 from bot.store import digest as gathered
 from bot.store.schema import Store
 from bot.times import DAY, HOUR, MINUTE, WEEK, parse_time
+from tests.conftest import fresh
+from tests.laws import law
 from tests.slack_lab import NOW, RULE, Lab, fill, lab, seed_alert, words
 from tests.test_activity import ZONES
 
@@ -42,7 +44,7 @@ def spans(store: Store, kind: str = "daily") -> list[tuple[int, int]]:
 
 
 # -- when ------------------------------------------------------------------------------------------------------------
-@settings(deadline=None, max_examples=12)
+@law(12)
 @given(
     st.lists(st.integers(5 * MINUTE, 40 * HOUR), min_size=1, max_size=12),
     st.sampled_from(ZONES),
@@ -55,7 +57,7 @@ def test_every_day_is_told_once_and_none_is_left_out(waits: list[int], zone_name
     zone, now = ZoneInfo(zone_name), parse_time("2026-10-20T10:00:00Z")
     with tempfile.TemporaryDirectory() as folder:
         for wait in waits:
-            store = Store(Path(folder) / "a.db")
+            store = fresh(Path(folder) / "a.db")
             digest.run_once(store, DigestTimes(at), now, zone)
             digest.run_once(store, DigestTimes(at), now, zone)
             told = spans(store)

@@ -20,6 +20,7 @@ from bot.show import say_query_error
 from bot.store import events, search
 from bot.store.schema import Store
 from bot.times import parse_time
+from tests.conftest import fresh
 
 PAGE = (Path(__file__).parents[1] / "docs" / "audit.md").read_text()
 NOW = parse_time("2026-11-23T08:00:00Z")
@@ -32,7 +33,7 @@ LINES = [(row[0].strip("`"), row[1]) for row in ROWS if len(row) == 2 and row[0]
 
 @pytest.fixture(scope="module")
 def log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    store = Store(tmp_path_factory.mktemp("docs") / "audit.db")
+    store = fresh(tmp_path_factory.mktemp("docs") / "audit.db")
     found = [
         Record(parse_time(time), action, actor or None, ip or None, thing, kind, "", 0, number.encode())
         for number, time, action, actor, ip, thing, kind in LOG

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.alert import follow
@@ -18,6 +18,7 @@ from bot.model import Level
 from bot.store import alerts, exceptions, journal
 from bot.store.schema import Store
 from bot.times import DAY, HOUR, MINUTE, SECOND
+from tests.laws import law
 from tests.test_notices import NOON, Office, found, temporary_office
 
 CALLS = Routing(
@@ -175,7 +176,7 @@ def test_a_snoozed_alert_calls_nobody_until_it_wakes(store: Store) -> None:
     assert {sent[1] for sent in office.work(SECOND)} == {"C0", "CTWO"}
 
 
-@settings(max_examples=15, deadline=None)
+@law(15)
 @given(
     runs=st.lists(
         st.tuples(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.detect import facts
@@ -21,7 +21,8 @@ from bot.store import events
 from bot.store.schema import Store
 from bot.store.views import FACT_SQL
 from bot.times import DAY, HOUR
-from tests.conftest import START, add, raw, record
+from tests.conftest import START, add, fresh, raw, record
+from tests.laws import law
 
 PLAIN = FactSettings()
 
@@ -50,7 +51,7 @@ def test_twins_are_counted_and_a_second_sweep_adds_none(store: Store) -> None:
 
 def test_a_fingerprint_is_keyed(tmp_path: Path) -> None:
     """Whoever knows the code but not the database cannot make up two records that share one."""
-    one, other = Store(tmp_path / "a.db"), Store(tmp_path / "b.db")
+    one, other = fresh(tmp_path / "a.db"), fresh(tmp_path / "b.db")
     assert events.number_twins(one, [record()]) != events.number_twins(other, [record()])
     one.close()
     other.close()
@@ -120,7 +121,7 @@ def all_facts(store: Store) -> list[tuple[object, ...]]:
     return sorted(rows, key=repr)
 
 
-@settings(max_examples=35, deadline=None)
+@law(15)
 @given(EVENTS, st.randoms(use_true_random=False), st.integers(1, 5))
 def test_any_order_and_batching_of_arrival_ends_in_the_same_facts(
     records: list[Record], dice: object, batch: int
@@ -128,7 +129,7 @@ def test_any_order_and_batching_of_arrival_ends_in_the_same_facts(
     """Late events correct the facts of the events they affect: facts are functions of the set of events."""
     assert isinstance(dice, random.Random)
     with tempfile.TemporaryDirectory() as folder:
-        straight, mixed = Store(Path(folder) / "a.db"), Store(Path(folder) / "b.db")
+        straight, mixed = fresh(Path(folder) / "a.db"), fresh(Path(folder) / "b.db")
         add(straight, sorted(records, key=lambda one: one.time))
         numbered = list(zip(records, events.number_twins(mixed, records), strict=True))
         dice.shuffle(numbered)
@@ -140,12 +141,12 @@ def test_any_order_and_batching_of_arrival_ends_in_the_same_facts(
         mixed.close()
 
 
-@settings(max_examples=35, deadline=None)
+@law(15)
 @given(EVENTS)
 def test_facts_say_the_same_in_sql_and_over_columns(records: list[Record]) -> None:
     """The view that people open and the columns that rules read must not disagree."""
     with tempfile.TemporaryDirectory() as folder:
-        store = Store(Path(folder) / "a.db")
+        store = fresh(Path(folder) / "a.db")
         add(store, records)
         types = {one: len(one.object) % len(ACTOR_TYPES) + 1 for one in records[::2]}
         events.set_actor_types(store, types)
@@ -212,12 +213,12 @@ HABITS = st.builds(
 )
 
 
-@settings(max_examples=20, deadline=None)
+@law(15)
 @given(HABITS)
 def test_what_is_usual_for_an_actor_is_what_the_catalogue_says(records: list[Record]) -> None:
     """Over columns and in SQL, against a naive reading; with enough history to know habits."""
     with tempfile.TemporaryDirectory() as folder:
-        store = Store(Path(folder) / "a.db")
+        store = fresh(Path(folder) / "a.db")
         add(store, records)
         columns = facts.read(store, PLAIN)
         rows = {row[0]: row[1:] for row in store.rows("SELECT id, usual_deletes, unusual_hour FROM audit_log")}
@@ -229,12 +230,12 @@ def test_what_is_usual_for_an_actor_is_what_the_catalogue_says(records: list[Rec
         store.close()
 
 
-@settings(max_examples=35, deadline=None)
+@law(15)
 @given(EVENTS)
 def test_facts_are_what_the_catalogue_says(records: list[Record]) -> None:
     """Against a naive reading of the definitions."""
     with tempfile.TemporaryDirectory() as folder:
-        store = Store(Path(folder) / "a.db")
+        store = fresh(Path(folder) / "a.db")
         add(store, records)
         columns = facts.read(store, PLAIN)
         by_id = dict(zip(columns.id.tolist(), stored(store), strict=True))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.alert import run as alert_run
@@ -20,7 +20,8 @@ from bot.store import alerts, coverage, exceptions, journal
 from bot.store.exceptions import TimedException
 from bot.store.schema import Store
 from bot.times import DAY, HOUR, MINUTE
-from tests.conftest import START, add, record
+from tests.conftest import START, add, fresh, record
+from tests.laws import law
 
 NOW = START + HOUR
 RULE = "1f0c2f0e-5a1e-4d0e-8f9b-6a4f3f1f7c11"
@@ -296,7 +297,7 @@ CONDITIONS: dict[str, Callable[[str | None, str], bool]] = {
 }
 
 
-@settings(max_examples=40, deadline=None)
+@law(20)
 @given(
     burst=st.lists(st.tuples(WHO, WHAT), min_size=1, max_size=6),
     around=st.lists(st.tuples(WHO, WHAT), max_size=3),
@@ -309,7 +310,7 @@ def test_a_burst_is_hidden_if_and_only_if_all_its_events_are_expected(
     condition: str,
 ) -> None:
     """Whatever happens before and after, and in other groups meanwhile."""
-    store = Store(tmp_path_factory.mktemp("law") / "audit.db")
+    store = fresh(tmp_path_factory.mktemp("law") / "audit.db")
     alerts.remember_rules(store, [Rule(RULE, "t", Level.high)])
     expect(store, condition, RULE)
     events = [record(START + i * MINUTE, "DELETE", who, object_=what) for i, (who, what) in enumerate(burst)]

@@ -8,7 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.activity import Activity, gather, shade, shade_bounds
@@ -18,12 +18,13 @@ from bot.model import Event
 from bot.terminal.heat_text import PLAIN_SHADES, SHADES, heat_lines
 from bot.times import DAY, HOUR, MINUTE, parse_time
 from tests.conftest import START
+from tests.laws import law
 from tests.test_activity import END, TIMES, ZONES, quarters
 
 QUIET = re.compile(r"\((\d+) days without an event\)")
 
 
-@settings(deadline=None)
+@law()
 @given(TIMES, st.sampled_from(ZONES), st.integers(0, 40 * HOUR), st.sampled_from([SHADES, PLAIN_SHADES]))
 def test_the_map_in_the_terminal_can_be_read_back(times: list[int], zone: str, long: int, shades: str) -> None:
     """Every day has its line or is counted as quiet, every hour its shade, and brackets stand around the episode."""

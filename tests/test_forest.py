@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -17,6 +19,12 @@ def usual_rows(count: int = 400, seed: int = 3) -> Floats:
     rng = np.random.default_rng(seed)
     rows: Floats = np.maximum(rng.normal(size=(count, len(NAMES))), 0.0)
     return rows
+
+
+@cache
+def usual_forest() -> Forest:
+    """Return the forest of the usual rows."""
+    return fitted(usual_rows())
 
 
 def fitted(rows: Floats) -> Forest:
@@ -44,7 +52,7 @@ def test_same_rows_give_the_same_bits() -> None:
 
 def test_score_of_a_row_does_not_depend_on_its_batch() -> None:
     """One at a time or all together."""
-    forest, rows = fitted(usual_rows()), usual_rows(20, seed=5)
+    forest, rows = usual_forest(), usual_rows(20, seed=5)
     assert np.allclose(forest.score(rows), np.concatenate([forest.score(row[None]) for row in rows]))
     assert forest.score(rows[:0]).shape == (0,)
 
@@ -71,7 +79,7 @@ def test_explanation_names_the_group_that_was_moved(group: str) -> None:
     for name in NAMES:
         if GROUP_OF[name] == group:
             row[PLACE[name]] = 9.0
-    assert fitted(usual_rows()).explain(row[None])[0][0][0] == group
+    assert usual_forest().explain(row[None])[0][0][0] == group
 
 
 def test_group_that_is_off_counts_for_nothing() -> None:

@@ -6,7 +6,6 @@ the real ones. `make laws` runs it for long, `make test` for a few examples.
 
 from __future__ import annotations
 
-import os
 import random
 import shutil
 import tempfile
@@ -16,7 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -29,9 +27,9 @@ from bot.pipeline import Pipeline
 from bot.poll.client import PAGE_SIZE, Window
 from bot.poll.records import to_json
 from bot.store import alerts, clock, events, exceptions, gaps, journal
-from bot.store.schema import Store
 from bot.times import DAY, HOUR, MINUTE, SECOND
-from tests.conftest import START, record
+from tests.conftest import START, fresh, record
+from tests.laws import LONG, law
 from tests.test_detection import RULES
 from tests.test_outbox import Slack
 
@@ -155,7 +153,7 @@ class Bot(RuleBasedStateMachine):
         return self.portal.now + self.skew
 
     def start(self) -> None:
-        self.store = Store(self.folder / "audit.db")
+        self.store = fresh(self.folder / "audit.db")
         self.facts = FactSettings()
         rulebook.keep(self.store, self.book, self.ours())
         self.pipeline = Pipeline(self.store, self.facts, lambda: self.book, self.ours)
@@ -323,7 +321,5 @@ class Bot(RuleBasedStateMachine):
         )
 
 
-QUICK = settings(max_examples=8, stateful_step_count=25, deadline=None)
-LONG = settings(max_examples=1000, stateful_step_count=50, deadline=None)
-Bot.TestCase.settings = LONG if os.environ.get("LAWS") == "long" else QUICK
+Bot.TestCase.settings = law(8, stateful_step_count=50 if LONG else 25)
 TestNothingIsLostOrDoubled = Bot.TestCase

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.detect.columns import BoolColumn, Columns, NumberColumn, TextColumn, encode
@@ -18,6 +18,7 @@ from bot.detect.match import Burst, Evaluation, bursts, matching, region
 from bot.detect.rules import CompiledRule
 from bot.detect.sigma.load import load_rules, read_rule_files
 from bot.times import HOUR, MINUTE, SECOND
+from tests.laws import law
 from tests.rule_naive import naive_bursts, plain_matches
 from tests.rule_oracle import compare_once
 from tests.rule_random import (
@@ -33,7 +34,6 @@ from tests.rule_random import (
 
 RULES = Path(__file__).parent / "data" / "rules"
 SEEDS = st.integers(0, 2**32)  # not st.randoms: that draws number by number, a hundred times slower
-SLOW = settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.too_slow])
 HEAD = "status: test\nlevel: low\ndescription: made up\n"
 MATCH = "logsource: {product: cortex, service: audit}\ndetection:\n  selection: {action: %s}\n  condition: selection\n"
 
@@ -66,7 +66,7 @@ def spans(found: Sequence[Burst]) -> list[tuple[float, float, int]]:
 
 
 # -- against the naive reading ---------------------------------------------------------------------------------------
-@SLOW
+@law(40)
 @given(SEEDS)
 def test_plain_rules_find_what_a_naive_reading_finds(seed: int) -> None:
     """Conditions and bursts of plain rules are those of the definition, event by event."""
@@ -77,7 +77,7 @@ def test_plain_rules_find_what_a_naive_reading_finds(seed: int) -> None:
     assert bursts(rule, as_columns(events)) == naive_bursts(spec, events)
 
 
-@SLOW
+@law(40)
 @given(SEEDS)
 def test_correlations_find_what_a_naive_reading_finds(seed: int) -> None:
     """Every kind of correlation, with aliases, negation and chains, gives the bursts of the definition."""
@@ -152,7 +152,7 @@ def in_batches(rnd: Random, spec: Spec, update: Any) -> None:
         assert stored == bursts(rule, as_columns(known))
 
 
-@SLOW
+@law(40)
 @given(SEEDS)
 def test_any_batches_in_any_order_give_the_bursts_of_one_pass(seed: int) -> None:
     """After every batch the bursts are those of one pass over all that is known: chains, aliases, `not` and all."""
@@ -161,7 +161,7 @@ def test_any_batches_in_any_order_give_the_bursts_of_one_pass(seed: int) -> None
     in_batches(rnd, random_plain(rnd, "r") if plain else random_correlation(rnd, "r", Allowed(depth=3)), by_region)
 
 
-@SLOW
+@law(40)
 @given(SEEDS)
 def test_looking_only_at_the_groups_of_new_events_is_enough(seed: int) -> None:
     """Where `same_groups` holds, only the groups of a batch's events can change."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.alert import follow
@@ -27,6 +27,7 @@ from bot.store import alerts, pictures
 from bot.store.notices import Notice, NoticeView
 from bot.store.outbox import put
 from bot.times import MINUTE
+from tests.laws import law
 from tests.slack_lab import DANIEL, GRACE, NADIA, NOW, RULE, Lab, eventually, lab, words
 
 HOSTILE = "<!channel> `x` *y* \u202e:smile:"
@@ -143,7 +144,7 @@ def test_a_storm_that_is_over_says_so(bench: Lab) -> None:
 NAMES = st.text(max_size=40) | st.sampled_from([HOSTILE, "<https://x|y>", "`" * 50, "\u202e" * 9, "x" * 5000])
 
 
-@settings(max_examples=30, deadline=None)
+@law(12)
 @given(
     names=st.lists(NAMES, min_size=1, max_size=4),
     count=st.sampled_from([1, 2, 30, 95]),

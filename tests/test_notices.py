@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.alert import follow, lanes
@@ -29,6 +29,8 @@ from bot.store import alerts, deliveries, notices
 from bot.store.retention import let_go
 from bot.store.schema import Store
 from bot.times import DAY, HOUR, MINUTE, SECOND, parse_time
+from tests.conftest import fresh
+from tests.laws import law
 from tests.test_outbox import Clock, Slack
 
 NOON = parse_time("2026-03-02T12:00:00Z")
@@ -107,6 +109,7 @@ def test_each_way_has_a_named_reason(
     assert chosen == way
 
 
+@law()
 @given(
     level=st.sampled_from(Level), told=st.integers(0, 60), of_rule=st.integers(0, 60),
     held=st.sampled_from([None, "07:00"]), one_rule=st.booleans(),
@@ -318,7 +321,7 @@ def test_what_is_held_is_no_backlog(store: Store) -> None:
 @contextmanager
 def temporary_office(routing: Routing, now: int) -> Iterator[Office]:
     with tempfile.TemporaryDirectory() as folder:
-        store = Store(Path(folder) / "audit.db")
+        store = fresh(Path(folder) / "audit.db")
         try:
             yield Office(store, routing, now)
         finally:
@@ -338,7 +341,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=15, deadline=None)
+@law(15)
 @given(steps=STEPS, begin=st.sampled_from([NOON, NOON + 9 * HOUR + 30 * MINUTE, NOON + 18 * HOUR]))
 def test_every_posted_alert_reaches_people_whatever_comes_between(
     steps: list[tuple[list[tuple[int, Level, str]], int, bool, int]], begin: int

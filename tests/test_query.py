@@ -19,6 +19,7 @@ from bot.query import BEGIN, END, Query, field_names, parse_command, parse_condi
 from bot.query.read import VERBS
 from bot.query.tree import And, Compare, Condition, Flag, Match, Not, Or, Pattern, Within, Word
 from bot.times import DAY, HOUR, MINUTE, SECOND, iso, parse_time
+from tests.laws import law
 
 NOW = parse_time("2026-11-23T08:00:00Z")
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -303,6 +304,7 @@ PIECES += [
 ]
 
 
+@law()
 @given(st.lists(st.sampled_from(PIECES) | st.text(max_size=3), max_size=25).map("".join))
 def test_any_text_is_read_or_refused_with_a_place_and_an_example_that_reads(text: str) -> None:
     """The promise of every error, for text that nobody would think of; no other exception ever comes out."""
@@ -317,6 +319,7 @@ def test_any_text_is_read_or_refused_with_a_place_and_an_example_that_reads(text
             failure(text, parse)
 
 
+@law()
 @given(st.text("ab*", max_size=12), st.text("aAb", max_size=12))
 def test_a_pattern_matches_as_the_same_regular_expression_would(pattern: str, text: str) -> None:
     expected = re.fullmatch(pattern.replace("*", ".*"), text, re.IGNORECASE) is not None

@@ -10,6 +10,7 @@ from bot.query import parse_command, parse_condition
 from bot.query.build import FIELDS, LOOKED_UP, TIMES, VERBS, look_up, spell, write
 from bot.query.tree import And, Condition, Match, Pattern, Within, Word, terms
 from bot.times import parse_time
+from tests.laws import law
 from tests.test_query import BERLIN
 
 NOW = parse_time("2026-11-23T08:00:00Z")
@@ -23,6 +24,7 @@ def wanted(name: str, text: str) -> Condition:
     return Match(name, tuple(Pattern(tuple(v.casefold().split("*"))) for v in values if v))
 
 
+@law()
 @given(st.fixed_dictionaries({"verb": st.sampled_from(VERBS), "time": st.sampled_from(TIMES)}, optional={
     name: hard for name in FIELDS if name != "ip"
 } | {"by": st.sampled_from(["actor", "ip", "type", "action", "object"])}))  # fmt: skip
@@ -63,6 +65,7 @@ def test_only_so_many_names_are_taken_from_one_message() -> None:
     assert (look_up(text) or "").count(",") + 1 == LOOKED_UP
 
 
+@law()
 @given(st.lists(pieces, max_size=20).map(" ".join))
 def test_any_message_gives_a_query_that_reads_or_none(text: str) -> None:
     query = look_up(text)
@@ -73,6 +76,7 @@ def test_any_message_gives_a_query_that_reads_or_none(text: str) -> None:
         assert {type(term) for term in terms(command.query.condition)} <= {Match, Word, Within}
 
 
+@law()
 @given(hard)
 def test_a_spelt_value_is_the_value(value: str) -> None:
     assert parse_condition(f"object:{spell(value)}") == Match("object", (Pattern(tuple(value.casefold().split("*"))),))

@@ -16,6 +16,7 @@ from bot.alert.routing_keys import Escalation, Reminders, Roll
 from bot.errors import RuleError
 from bot.model import Level
 from bot.times import DAY, HOUR, MINUTE, WEEK, iso, parse_time
+from tests.laws import law
 
 ROOT = Path(__file__).parent.parent
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -130,6 +131,7 @@ def test_high_and_critical_never_wait(level: Level) -> None:
     assert until("2026-01-12T23:00:00", QuietHours(0, 1440, levels=frozenset(Level)), level=level) is None
 
 
+@law()
 @given(
     at=st.integers(parse_time("2026-03-20"), parse_time("2026-11-05")),
     begins=st.integers(0, 1439),

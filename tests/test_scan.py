@@ -10,7 +10,7 @@ from datetime import UTC
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.fields import FactSettings
@@ -21,7 +21,8 @@ from bot.store.conditions import Names
 from bot.store.schema import BLOCK, Store
 from bot.store.views import FACT_SQL
 from bot.times import DAY, HOUR
-from tests.conftest import START, add, record
+from tests.conftest import START, add, fresh, record
+from tests.laws import law
 from tests.test_events import EVENTS
 
 FACTS = FactSettings()
@@ -37,7 +38,7 @@ def ask(text: str) -> Query:
     return parse_query(text, START, UTC, default_last=None)
 
 
-@settings(max_examples=30, deadline=None)
+@law(15)
 @given(EVENTS, st.lists(st.sampled_from(TERMS), max_size=3), st.integers(0, 10**6))
 def test_a_scan_finds_what_rows_give(records: list[Record], terms: list[str], seed: int) -> None:
     """Across the edge of a block, before an event, up to an id, and for every count."""
@@ -46,7 +47,7 @@ def test_a_scan_finds_what_rows_give(records: list[Record], terms: list[str], se
     text = " ".join(terms)
     query = replace(ask(f"{text} limit:{dice.randrange(1, 30)}"), since=since, until=until)
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        store = Store(Path(folder) / "a.db")
+        store = fresh(Path(folder) / "a.db")
         add(store, records)
         with store.write() as connection:
             connection.execute("UPDATE events SET id = id + ?", (BLOCK - dice.randrange(len(records) + 1),))
@@ -92,7 +93,7 @@ def test_a_fact_cannot_be_scanned(store: Store) -> None:
 HOURS = st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 100 * 24)), min_size=60, max_size=200)
 
 
-@settings(max_examples=15, deadline=None)
+@law(10)
 @given(HOURS, st.integers(0, 23), st.integers(0, 100), st.booleans())
 def test_unusual_hours_are_led_to_as_they_are_judged_one_by_one(
     hours: list[tuple[str, int]], usual: int, begin: int, value: bool

@@ -15,7 +15,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.errors import QueryError
@@ -26,7 +26,8 @@ from bot.store import search
 from bot.store.conditions import DICTIONARIES
 from bot.store.schema import Store
 from bot.times import DAY, HOUR, MINUTE, parse_time
-from tests.conftest import add, record
+from tests.conftest import add, fresh, record
+from tests.laws import law
 
 NOW = parse_time("2026-11-23T08:00:00Z")
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -90,7 +91,7 @@ def fill(
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     """Return a store that property tests fill again and again."""
-    store = Store(tmp_path_factory.mktemp("search") / "audit.db")
+    store = fresh(tmp_path_factory.mktemp("search") / "audit.db")
     yield store
     store.close()
 
@@ -297,7 +298,7 @@ conditions = st.recursive(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@law(40)
 @given(events, findings, conditions, st.booleans(), st.tuples(times, times), st.integers(1, 5))
 def test_every_answer_is_that_of_a_walk_over_all_events(
     shared: Store,
@@ -459,7 +460,7 @@ def test_a_lone_surrogate_is_looked_for_like_any_text(store: Store) -> None:
 
 def test_reading_takes_no_write_lock(store: Store, tmp_path: Path) -> None:
     fill(store, [event(1)])
-    writer = Store(tmp_path / "audit.db")
+    writer = fresh(tmp_path / "audit.db")
     with writer.write():
         assert search.count(store, ask("payments level:high"), SETTINGS) == 0
     writer.close()

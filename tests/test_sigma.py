@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sigma.collection import SigmaCollection
 
@@ -17,6 +17,7 @@ from bot.detect.sigma.load import MAX_RULES, load_rules, read_rule_files
 from bot.errors import Problem, RuleError
 from bot.model import Level
 from bot.times import DAY, HOUR, MINUTE, SECOND
+from tests.laws import law
 
 SAMPLES = Path(__file__).parent / "data" / "rules"
 
@@ -754,7 +755,7 @@ def test_the_number_of_files_is_limited(tmp_path: Path) -> None:
     assert refused(tmp_path) == ["1000.yml:1: more than 1,000 rule files (put several rules into one file)"]
 
 
-@settings(deadline=None, max_examples=200)
+@law(100)
 @given(st.sampled_from([PLAIN + TESTS, COUNT, FILTER, TEMPORAL]), st.integers(0, 10**6), st.integers(0, 30), st.data())
 def test_no_file_makes_the_loader_fail_otherwise(text: str, place: int, length: int, data: st.DataObject) -> None:
     """Whatever is typed over a rule, it is a rule or a list of problems."""

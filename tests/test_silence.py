@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from bot.detect.log.silence import PAST, Silence, find_silence
 from bot.fields import FactSettings
 from bot.times import DAY, HOUR, MINUTE, parse_time
+from tests.laws import law
 
 BEGIN = parse_time("2026-01-05T00:00:00Z")  # a Monday
 UTC = FactSettings()
@@ -99,6 +100,7 @@ def test_working_days_are_those_of_the_settings() -> None:
     assert find_silence(times, stop + 5 * HOUR, UTC) is None
 
 
+@law()
 @given(st.lists(st.integers(0, 40 * 24 * 60), min_size=1, max_size=300), st.integers(1, 400), st.integers(0, 400))
 def test_a_silence_only_grows(minutes: list[int], hours: int, more: int) -> None:
     """What is unusual stays so until an event comes; order and twins of the times do not matter."""

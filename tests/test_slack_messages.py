@@ -11,7 +11,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from slackblocks import InvalidUsageError
 
@@ -35,6 +35,7 @@ from bot.store.rule_stats import RuleStats
 from bot.store.search import Page
 from bot.store.status import Status
 from bot.times import DAY, HOUR, MINUTE
+from tests.laws import law
 from tests.slack_lab import NOW, RULE, words
 
 UTC = ZoneInfo("UTC")
@@ -263,7 +264,7 @@ def test_hostile_names_are_shown_never_acted_on(name: str) -> None:
         _assert_inert(shown, name)
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@law(6)
 @given(st.text(st.characters(exclude_categories=()), max_size=400))
 def test_no_text_at_all_becomes_markup_or_breaks_a_limit(name: str) -> None:
     for shown in messages(name):
@@ -272,6 +273,7 @@ def test_no_text_at_all_becomes_markup_or_breaks_a_limit(name: str) -> None:
         _assert_view_inert(view, name)
 
 
+@law()
 @given(st.lists(st.text(st.characters(exclude_categories=()), max_size=20) | st.sampled_from(HOSTILE), max_size=5))
 def test_no_cell_of_a_file_is_a_formula_and_none_is_lost(names: list[str]) -> None:
     """What a spreadsheet reads back is the name itself, after an apostrophe where it would have been a formula."""

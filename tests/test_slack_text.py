@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.slack.text import NOTHING_VISIBLE, clean, clean_lines, cut, defuse
+from tests.laws import law
 
 HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
@@ -45,6 +46,7 @@ def test_lines_stay_lines_where_they_are_meant() -> None:
     assert clean_lines("one\ntwo\u202e\n", 100) == "one\ntwo"
 
 
+@law()
 @given(st.text(st.characters(exclude_categories=()), max_size=300))
 def test_nothing_hidden_survives_and_something_is_always_there(name: str) -> None:
     """Cleaning leaves one line of visible characters within the limit, whatever comes."""
@@ -55,6 +57,7 @@ def test_nothing_hidden_survives_and_something_is_always_there(name: str) -> Non
     seen.encode()
 
 
+@law()
 @given(st.text(st.sampled_from("<>&|!@#:/`*_~ab1 "), max_size=60))
 def test_no_fallback_text_holds_a_mention_a_link_or_an_emoji(text: str) -> None:
     """What Slack reads in `text` is only what stands between < and >, a scheme before //, or a name between colons."""

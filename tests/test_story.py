@@ -14,7 +14,7 @@ from ipaddress import ip_address, ip_network
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.fields import ACTOR_TYPES
@@ -23,6 +23,7 @@ from bot.sandbox.objects import areas
 from bot.sandbox.story import Told, history, live
 from bot.sandbox.workforce import dice, workforce
 from bot.times import DAY, HOUR, MINUTE, SECOND, parse_time
+from tests.laws import law
 
 NOW = parse_time("2026-03-11T10:00:00Z")  # a Wednesday
 SENSITIVE = ("API_KEY", "ALLOW_LIST_ENTRY", "USER_ROLE", "AWS_CONFIGURATION", "GITHUB_CONFIGURATION")
@@ -58,7 +59,7 @@ def test_another_seed_tells_another_story() -> None:
     assert raw(history(1, NOW, 2)) != raw(history(2, NOW, 2))
 
 
-@settings(max_examples=25, deadline=None)
+@law(10)
 @given(st.lists(st.integers(0, 3 * DAY), max_size=8))
 def test_slices_of_any_size_join_to_the_whole(cuts: list[int]) -> None:
     """Cutting a period anywhere loses nothing, doubles nothing and keeps the order."""

@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.errors import AccessError, ApiError
@@ -19,6 +19,7 @@ from bot.poll.client import PAGE_SIZE, Window
 from bot.poll.sweep import Batch, Moving, Sweeper, read_actor_types, read_once, read_settled
 from bot.times import HOUR, MINUTE, SECOND
 from tests.conftest import START, record
+from tests.laws import law
 
 
 @dataclass
@@ -80,7 +81,7 @@ def test_a_twin_is_believed_only_when_a_second_read_shows_it() -> None:
     assert len(second.records) == 2
 
 
-@settings(max_examples=25, deadline=None)
+@law(12)
 @given(st.integers(0, 10**6), st.integers(1500, 4500), st.floats(0.0, 0.5))
 def test_rows_that_shift_between_pages_are_neither_lost_nor_doubled(seed: int, count: int, shift: float) -> None:
     """Whatever moves while it is read, what is settled is the truth, and no double is ever stored."""

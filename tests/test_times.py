@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.times import EPOCH, is_iso, iso, parse_duration, parse_time, say_duration
+from tests.laws import law
 
 
 @pytest.mark.parametrize(
@@ -38,6 +39,7 @@ def test_what_is_no_time_is_refused(text: str) -> None:
         parse_time(text)
 
 
+@law()
 @given(st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1)))  # noqa: DTZ001 -- hypothesis wants them bare
 def test_a_time_comes_back_as_it_went(moment: datetime) -> None:
     """Microseconds survive the way out and in."""
@@ -45,6 +47,7 @@ def test_a_time_comes_back_as_it_went(moment: datetime) -> None:
     assert parse_time(iso(time)) == time
 
 
+@law()
 @given(st.from_regex(r"\A[012]\d{3}-[01]\d-[0-3]\dT[0-2]\d:[0-6]\d:[0-6]\d[.,](0|9){3,6}[Zz]\Z"))
 def test_a_time_is_spelt_our_way_exactly_where_it_comes_back_the_same(text: str) -> None:
     """The portal's own spelling of a time is kept only where ours would lose it."""
