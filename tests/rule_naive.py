@@ -118,11 +118,19 @@ def _burst(spec: Spec, group: Group, entries: Sequence[Entry], first: Entry, las
         begin,
         last.time,
         len(inside),
-        actors.pop() if len(actors) == 1 else None,
+        _named_actor(spec, group) or (actors.pop() if len(actors) == 1 else None),
         addresses[-1] if addresses else None,
         tuple(int(inside[place].event["id"]) for place in shown),
         len(values),
     )
+
+
+def _named_actor(spec: Spec, group: Group) -> str | None:
+    """Return the value that is an actor's for one of the rules, whatever the group calls it."""
+    if isinstance(spec, Plain):
+        return None
+    fields = {word: set(spec.aliases[word].values()) if word in spec.aliases else {word} for word in spec.group_by}
+    return next((value for word, value in group if "actor" in fields[word]), None)
 
 
 def _counts_values(spec: Spec) -> bool:

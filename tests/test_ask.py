@@ -73,8 +73,7 @@ def value_of(shown: Message, action: str) -> str | None:
     return next((str(element["value"]) for element in buttons if element.get("action_id") == action), None)
 
 
-@tries(max_examples=20, deadline=None)
-@law()
+@law(20)
 @given(events, findings, conditions, st.booleans(), st.tuples(times, times), st.integers(1, 5))
 def test_every_verb_answers_like_a_walk_over_all_events(
     both: Both,

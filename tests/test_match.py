@@ -341,7 +341,7 @@ def test_aliases_let_rules_name_different_fields_for_one_group() -> None:
     text = correlation("temporal_ordered", "1m", "{gte: 2}", "[who]", "[creation, deletion]", aliases)
     rule = rules(CREATION, DELETION, text)["made"]
     events = columns((0, "CREATE", "root", None, "eve"), (5, "DELETE", "eve", None, "svc"), (6, "DELETE", "root"))
-    assert [burst.group for burst in bursts(rule, events)] == [(("who", "eve"),)]
+    assert [(burst.group, burst.actor) for burst in bursts(rule, events)] == [((("who", "eve"),), "eve")]
     assert matching(rule, events).all()
     assert not rule.same_groups
 

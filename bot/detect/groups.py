@@ -32,6 +32,12 @@ class Entries:
     variants: Ints
     first_only: bool = False  # a plain rule's group may end with the first field that has a value
 
+    @property
+    def whose(self) -> str | None:
+        """The name in its group that is an actor's for some of its rules: `actor`, or an alias of it."""
+        pairs = (pair for fields in self.fields for pair in zip(self.names, fields, strict=True))
+        return next((name for name, field in pairs if field == "actor"), None)
+
     def group(self, columns: Columns, entry: int) -> Group:
         """Return the group of an entry as (name, value) pairs."""
         return self.groups(columns, np.array([entry]))[0]

@@ -26,9 +26,9 @@ from bot.detect.sliding import distinct, in_order, join, latest, present, span_e
 class Burst:
     """One burst of a rule and group. Times in microseconds; `evidence` holds up to three event ids.
 
-    `group` pairs names with values in the rule's order. `actor` is the one actor of all matching events, None where
-    there are several or one has none; `ip` the latest address among them. `distinct` counts the different values of a
-    `value_count` among the burst's events.
+    `group` pairs names with values in the rule's order. `actor` is the actor that the group names, under whatever name,
+    else the one actor of all matching events, None where there are several or one has none; `ip` the latest address
+    among them. `distinct` counts the different values of a `value_count` among the burst's events.
     """
 
     group: Group
@@ -153,13 +153,15 @@ class Evaluation:
             _distinct_inside(judged.values, start, end).tolist(),
             strict=True,
         )
+        whose = entries.whose
         for group, first, final, count, one, address, ids, values in told:
+            named = next((value for name, value in group if name == whose), None)
             yield Burst(
                 group,
                 first,
                 final,
                 count,
-                actor.values[one] if one >= 0 else None,
+                named or (actor.values[one] if one >= 0 else None),
                 ip.values[address] if address >= 0 else None,
                 tuple(dict.fromkeys(ids)),
                 values,
