@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 from hypothesis import assume, given
-from hypothesis import settings as tries
 from hypothesis import strategies as st
 
 from bot.errors import ConfigError
