@@ -12,12 +12,16 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
+from bot.alert import run as alert_run
 from bot.app import App
 from bot.charts.heat import heat_map
 from bot.demo import running
+from bot.model import Finding
 from bot.reading import now
+from bot.sandbox.slack import FakeSlack
+from bot.sandbox.slack_state import GENERAL
 from bot.settings import load
-from bot.store import digest, outbox
+from bot.store import alerts, digest, outbox
 from bot.terminal.explain import show_story
 from bot.times import DAY
 
@@ -51,6 +55,8 @@ def main() -> None:
         form(page)
         digests(page, demo.service.app)
         decisions(page)
+        storm(page, demo.service.app)
+        welcome(page, demo.slack)
         browser.close()
 
 
@@ -149,6 +155,38 @@ def decisions(page: Page) -> None:
     page.locator("#directs button").first.click()
     page.get_by_text("Was this you?").wait_for(timeout=WAIT)
     take(page, "question")
+
+
+def storm(page: Page, app: App) -> None:
+    """Let thirteen keys do the same at once, and list what the notice stands for."""
+    rule = next(one for one in alerts.rule_texts(app.store).values() if one.title == "Bulk delete by one actor")
+    with app.store.write():
+        found = [
+            alerts.insert_finding(
+                app.store,
+                Finding(0, rule.id, rule.title, rule.level, {"actor": who}, now(), now(), 30, who, "192.0.2.9"),
+                now(),
+            )
+            for who in (f"batch-key-{number}" for number in range(13))
+        ]
+        alert_run.run_once(app.store, found, app.book.routing, now(), history=False, facts=app.facts)
+    page.get_by_label("You are").select_option("U0GRACE")
+    page.get_by_role("navigation", name="Channels").get_by_role("button", name="security-alerts").click()
+    notice = page.locator("li.message", has_text="Storm: ").last
+    notice.get_by_role("button", name="List them").click()
+    page.locator("li.ephemeral", has_text="the most urgent first").wait_for(timeout=WAIT)
+    page.wait_for_timeout(500)
+    notice.evaluate("message => message.scrollIntoView()")
+    take(page, "notice")
+
+
+def welcome(page: Page, slack: FakeSlack) -> None:
+    """Invite the bot to another channel."""
+    slack.requests.invite(GENERAL)
+    page.get_by_role("navigation", name="Channels").get_by_role("button", name="general").click()
+    page.get_by_text("Hello, I am audit-bot").wait_for(timeout=WAIT)
+    page.set_viewport_size({"width": 1180, "height": 460})
+    take(page, "welcome")
 
 
 def take(page: Page, name: str) -> None:

@@ -56,7 +56,7 @@ def test_a_snooze_says_before_what_it_would_have_hidden_and_hides_that_afterward
     _, ts = bench.posted_alert()
     view = bench.press(GRACE, ts, SNOOZE)
     assert view is not None
-    assert "would have hidden 1 finding with 12 events, and 1 whole alert , 1 of them posted" in " ".join(
+    assert "would have hidden 1 finding with 12 events, and 1 whole alert , which was posted." in " ".join(
         words(view["blocks"]).split()
     )
     assert bench.submit(GRACE, span="4h") == {"reason": "Please complete this required field."}

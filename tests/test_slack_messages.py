@@ -170,6 +170,15 @@ def test_an_alert_whose_findings_were_withdrawn_still_has_a_message() -> None:
     assert refusal(payload(alert_message(shown))) is None
 
 
+def test_an_alert_that_nobody_was_shown_says_so() -> None:
+    """`/audit show` finds it all the same; nobody is asked to take it."""
+    for decision, why in (("history", "before the first complete poll"), ("quiet, 20 of 30 points", "20 of 30 points")):
+        said = words(list(alert_message(view(alert(decision=decision)), buttons=False).details))
+        assert "Not posted" in said
+        assert why in said
+        assert "nobody has it yet" not in said
+
+
 def test_metadata_holds_the_alerts_id_and_nothing_else() -> None:
     assert alert_message(view()).metadata == {"event_type": "audit_bot_alert", "event_payload": {"alert_id": 12}}
 

@@ -108,11 +108,17 @@ def say_preview(found: Preview, why: str) -> list[Piece]:
             "In the last 30 days this would have hidden ", bold(_many(found.findings, "finding")),
             f" with {_many(found.events, 'event')}, and ",
             bold(f"{found.alerts or 'no'} whole {'alert' if found.alerts == 1 else 'alerts'}"),
-            f", {found.posted:,} of them posted." if found.alerts else ".",
+            _posted(found),
         ]  # fmt: skip
     else:
         pieces = ["In the last 30 days this would have hidden ", bold("nothing"), "."]
     return [*pieces, f"\nA second person has to approve it: {why}."] if why else pieces
+
+
+def _posted(found: Preview) -> str:
+    if found.alerts == 1:
+        return ", which was posted." if found.posted else ", which was not posted."
+    return f", {found.posted:,} of them posted." if found.alerts else "."
 
 
 def span_of(values: Mapping[str, str], spans: Mapping[str, tuple[int, str]], default: str) -> int:

@@ -29,6 +29,7 @@ SHOWN_FINDINGS, SHOWN_EVIDENCE = 6, 3
 SHOWN_RUNBOOKS, SHOWN_REFERENCES, SHOWN_HARMLESS = 3, 2, 2
 SENTENCE_LENGTH = 280
 JUDGED = {"right": "right", "wrong": "a false alarm", "expected": "expected"}
+NOT_POSTED = {"history": "it was found in what was read before the first complete poll"}
 QUIET = {"snooze": "Snoozed", "expected": "Expected", "answer": "Quiet"}
 REPEAT = "Possible repeat: Slack did not say whether it took this message the first time."
 
@@ -110,6 +111,8 @@ def say_span(first: int, last: int, zone: tzinfo = UTC) -> str:
 def state_pieces(view: AlertView) -> list[Piece]:
     """Return who has the alert since when, or how it ended, and what it was judged to be."""
     alert, standing = view.alert, view.standing
+    if not alert.posted:
+        return [bold("Not posted"), f": {NOT_POSTED.get(alert.decision, alert.decision)}."]
     if alert.state == "open":
         holds = "nobody has it yet" if view.findings else "though what was found no longer holds"
         return [bold("Open"), f" since {say_time(alert.opened)}: {holds}."]

@@ -53,6 +53,7 @@ _ROW = (
     "o.id, o.kind, o.alert, o.channel, o.body, o.tries, o.created, o.error, o.unsure, o.notice, o.mention, o.only_while"
 )
 _OLDER = "DO UPDATE SET urgency = max(urgency, excluded.urgency), due = min(due, excluded.due)"
+_SINCE = "CASE WHEN o.tries = 0 THEN o.due ELSE o.created END"  # when a row could have been sent first
 # rows of which all is there that they need: a reply or update the message of its alert, or the notice that has it
 _READY = (
     " outbox o LEFT JOIN alerts a ON a.id = o.alert"
@@ -202,12 +203,20 @@ def pull_in(store: Store, now: int) -> int:
         )
 
 
+def waiting(store: Store, now: int) -> tuple[int, int | None]:
+    """Return how many rows could have been sent by now, and since when the oldest could; redrawing that is to come
+    later, so that a message is not redrawn all the time, is no backlog."""
+    [(count, oldest)] = store.rows(
+        f"SELECT count(*), min({_SINCE}) FROM {_READY} AND o.state IN ('pending', 'sending') AND o.kind <> 'canary'"
+        " AND (o.due <= ? OR o.tries > 0)",
+        (now,),
+    )
+    return int(count), None if oldest is None else int(oldest)
+
+
 def oldest_due(store: Store) -> int | None:
     """Return since when the oldest row could have been sent; a reply without its message cannot be."""
-    found = store.value(
-        "SELECT min(CASE WHEN o.tries = 0 THEN o.due ELSE o.created END)"
-        f" FROM {_READY} AND o.state IN ('pending', 'sending')"
-    )
+    found = store.value(f"SELECT min({_SINCE}) FROM {_READY} AND o.state IN ('pending', 'sending')")
     return None if found is None else int(found)
 
 

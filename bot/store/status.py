@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bot.fields import LEARNING_DAYS
+from bot.store import outbox
 from bot.store.schema import Store
 from bot.times import DAY, WEEK, iso
 
@@ -14,7 +15,10 @@ HOME_SAID = "rules_home_said"  # what there is to say about the place that the r
 
 @dataclass(frozen=True)
 class Status:
-    """Times in microseconds, None where there is nothing yet. `forest` and `rules` are sentences."""
+    """Times in microseconds, None where there is nothing yet. `forest` and `rules` are sentences.
+
+    `queue` counts what could have been sent by now, since `oldest_queued`.
+    """
 
     events: int
     malformed: int
@@ -42,9 +46,7 @@ class Status:
 def status(store: Store, now: int) -> Status:
     """Return the state as of `now`."""
     [(first, last)] = store.rows("SELECT min(time), max(time) FROM events")
-    [(queue, oldest)] = store.rows(
-        "SELECT count(*), min(created) FROM outbox WHERE state IN ('pending', 'sending') AND kind <> 'canary'"
-    )
+    queue, oldest = outbox.waiting(store, now)
     learnt = None if first is None else first + LEARNING_DAYS * DAY
     return Status(
         events=store.db.table("events").count,

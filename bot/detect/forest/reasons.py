@@ -91,7 +91,8 @@ def _say_time(window: Window, group: str) -> str:
 
 def _say_types(window: Window, group: str) -> str:
     pair, surprise = max(window.pairs.items(), key=lambda item: item[1])
-    more = f", and {len(window.pairs) - 1} more kinds of change" if len(window.pairs) > 1 else ""
+    rest = len(window.pairs) - 1
+    more = f", and {rest} more {'kind' if rest == 1 else 'kinds'} of change" if rest else ""
     return f"{pair}: usual in {np.exp(-surprise):.1%} of active hours{more}{_whose(window)}"
 
 
