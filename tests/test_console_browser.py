@@ -318,6 +318,7 @@ def test_digest_report_and_its_picture_are_read_by_day_and_by_night(bench: Lab, 
     bench.slack.requests.invite(GENERAL)
     hello = go(page, "general")
     expect(hello).to_contain_text("Hello, I am audit-bot. I watch the audit log")
+    expect(hello).to_contain_text("Alerts go to #security-alerts.")
     hello.get_by_role("button", name="Build a query").click()
     expect(page.get_by_role("dialog", name="Ask the audit log")).to_contain_text("/audit search last:24h")
 

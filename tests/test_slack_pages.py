@@ -205,7 +205,7 @@ def test_an_answer_that_takes_long_is_announced_and_then_takes_the_notices_place
         eventually(lambda: "5,000 events" in words(shown(shared)["blocks"]))
         assert len(shared.slack.ephemerals(GRACE)) == before + 1
     finally:
-        shared.app._asking.patience = 2.5
+        shared.app._asking.patience = 60
 
 
 @pytest.mark.parametrize(

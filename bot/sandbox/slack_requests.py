@@ -121,7 +121,7 @@ class Requests:
     def invite(self, channel: str, user: str = BOT_USER) -> Answer:
         """Let somebody, the bot unless told otherwise, become a member of a channel."""
         if user == BOT_USER:
-            self.workspace.channels[channel] = replace(self.workspace.channels[channel], invited=True)
+            self.workspace.channels[channel] = replace(self.workspace.channels[channel], invited=True, topic="")
         return self.event({"type": "member_joined_channel", "user": user, "channel": channel, "channel_type": "C",
                            "team": TEAM})  # fmt: skip
 

@@ -16,7 +16,7 @@ from bot.slack.surfaces import Surfaces
 log = logging.getLogger(__name__)
 
 NOT_THERE = ("not_in_channel", "channel_not_found", "user_not_in_channel", "is_archived")
-PATIENCE = 2.5  # seconds after which somebody hears that it takes longer
+PATIENCE = 0.8  # seconds after which somebody hears that it takes longer: something stands there within one
 
 
 class Reply(Protocol):

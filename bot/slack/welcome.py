@@ -20,7 +20,7 @@ WHAT = (
 def welcome_message(channel: str, alerts: str | None) -> Message:
     """Return it for the channel `channel`; `alerts` is the id or name of the channel that alerts go to."""
     here = alerts == channel
-    where: list[Piece] = ["here" if here else blocks.channel(alerts) if alerts else "to no channel yet"]
+    where: list[Piece] = ["here"] if here else ["to ", blocks.channel(alerts) if alerts else "no channel yet"]
     hint = "" if alerts else ": whoever runs the bot sets AUDIT_BOT_CHANNEL"
     body = [
         blocks.paragraph(bold("Hello, I am audit-bot. "), WHAT),

@@ -27,6 +27,7 @@ function el(tag, props, ...children) {
 const unescape = (text) => text.replace(/&lt;/g, "<").replace(/&gt;/g, ">").replace(/&amp;/g, "&");
 const emoji = (text) => text.replace(/:([a-z0-9_+-]+):/g, (all, name) => EMOJI[name] || all);
 const userName = (id) => (view.data.users.find((user) => user.id === id) || { name: id }).name;
+const channelName = (id) => (view.data.channels.find((channel) => channel.id === id) || { name: id }).name;
 const mention = (id) => el("span", { className: "mention" }, "@" + userName(id));
 
 function anchor(url, text) {
@@ -76,7 +77,7 @@ const INLINE = {
   link: (part) => anchor(part.url, part.text),
   user: (part) => mention(part.user_id),
   usergroup: (part) => el("span", { className: "mention" }, "@" + part.usergroup_id),
-  channel: (part) => el("span", { className: "mention" }, "#" + part.channel_id),
+  channel: (part) => el("span", { className: "mention" }, "#" + channelName(part.channel_id)),
   emoji: (part) => document.createTextNode(EMOJI[part.name] || ":" + part.name + ":"),
 };
 const inline = (parts) => parts.map((part) => INLINE[part.type](part));
