@@ -148,7 +148,7 @@ def test_every_verb_of_the_form_is_answered(bench: Lab, verb: str) -> None:
 def test_the_form_is_not_for_others(bench: Lab) -> None:
     bench.slack.requests.shortcut(NADIA, BUILD)
     assert "You may not use this bot" in words(modal(bench, NADIA).content["blocks"])
-    assert bench.journal("refusal")[0][0] == NADIA
+    assert eventually(lambda: bench.journal("refusal"))[0][0] == NADIA
 
 
 # -- looking up what a message names
