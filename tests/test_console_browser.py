@@ -44,7 +44,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Lab]:
-    with lab(tmp_path / "bot") as made:
+    with lab(tmp_path) as made:
         yield made
 
 
