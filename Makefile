@@ -47,6 +47,16 @@ soak: setup
 laws: setup
 	LAWS=long $(BIN)/pytest -m hypothesis -n 2 -q
 
+# Known vulnerabilities of what is pinned. Needs a network: the advisories are asked for at the package index.
+.PHONY: audit
+audit: .venv/audit
+	.venv/audit/bin/pip-audit --require-hashes --disable-pip -r requirements.lock -r benchmarks/requirements.lock
+
+# In an environment of its own, not pinned: it has to know the newest advisories, and the bot runs nothing of it.
+.venv/audit: | setup
+	$(PYTHON) -m venv $@
+	$@/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
+
 # Needs uv. Hashes only: no lock format that records addresses.
 lock:
 	uv pip compile --universal --python-version 3.11 --extra dev --generate-hashes --no-annotate \

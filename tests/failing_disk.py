@@ -21,7 +21,7 @@ PERMANENT = 0x100 | 0x800 | 0x80000  # the main file, its rollback journal, its 
 Trouble = Literal["", "full", "write", "sync"]
 
 _P = ctypes.c_void_p
-_OPEN = ctypes.CFUNCTYPE(ctypes.c_int, _P, ctypes.c_char_p, _P, ctypes.c_int, _P)
+_OPEN = ctypes.CFUNCTYPE(ctypes.c_int, _P, _P, _P, ctypes.c_int, _P)  # the name is kept as a pointer: SQLite does
 _DELETE = ctypes.CFUNCTYPE(ctypes.c_int, _P, ctypes.c_char_p, ctypes.c_int)
 _WRITE = ctypes.CFUNCTYPE(ctypes.c_int, _P, _P, ctypes.c_int, ctypes.c_int64)
 _SYNC = ctypes.CFUNCTYPE(ctypes.c_int, _P, ctypes.c_int)
@@ -68,11 +68,11 @@ class FailingDisk:
         shutil.copy(path, place)
 
     # -- what SQLite calls ------------------------------------------------------------------------------------------
-    def _open(self, real: _Vfs, address: int, name: bytes | None, file: int, flags: int, out: int) -> int:
+    def _open(self, real: _Vfs, address: int, name: int | None, file: int, flags: int, out: int) -> int:
         code = _OPEN(real.open)(address, name, file, flags, out)
         methods = ctypes.cast(file, ctypes.POINTER(_P))[0] if code == 0 else None
         if methods and name and flags & PERMANENT:
-            self._names[file] = path = Path(name.decode())
+            self._names[file] = path = Path(ctypes.string_at(name).decode())
             if not (self.after_power_loss(path.parent) / path.name).exists():
                 self._note_synced(path)  # what it held before is on the disk
             ctypes.cast(file, ctypes.POINTER(_P))[0] = ctypes.addressof(self._replaced(methods))

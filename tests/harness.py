@@ -98,6 +98,7 @@ class World:
     dice: random.Random
     nursery: subprocess.Popen[str]
     pid: int = 0
+    memory: int = 0  # a limit of address space for each life, in bytes; 0: none
     lives: int = 0
     peak: int = 0  # KiB of resident memory, the most of any life
     number: int = 0
@@ -108,11 +109,11 @@ class World:
         return self.folder / "audit.db"
 
     # -- the service -----------------------------------------------------------------------------------------------
-    def live(self, memory: int = 0) -> None:
+    def live(self) -> None:
         """Start a life of the service; at most one lives at a time."""
         assert self.nursery.stdin is not None
         assert self.nursery.stdout is not None
-        self.nursery.stdin.write(f"{memory}\n")
+        self.nursery.stdin.write(f"{self.memory}\n")
         self.nursery.stdin.flush()
         self.pid = int(self.nursery.stdout.readline())
         self.lives += 1

@@ -4,38 +4,23 @@ from __future__ import annotations
 
 import signal
 import sys
-import tempfile
-import threading
 import time
 from collections import Counter
-from pathlib import Path
 
-from tests.harness import World, world
+from tests.harness import World
+from tests.trial import trial
 
 POINTS = ("random", "portal asked", "Slack called")
 
 
 def main(times: int = 200, seed: int = 1) -> int:
     """Print what was lost and doubled; return 1 where anything was."""
-    began = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder, world(Path(folder), seed, 500, faults=0.05) as here:
-        here.live()
-        here.settle()
-        happening = threading.Thread(target=here.arrive, daemon=True)
-        happening.start()
-        points = Counter(kill(here) for _ in range(times))
-        here.stop.set()
-        happening.join()
-        here.calm_slack()
-        here.settle(600)
-        here.end(signal.SIGTERM)
-        found = here.verdict()
-        log = (Path(folder) / "log").read_text()
-        sys.stdout.write(f"{times} kills in {time.monotonic() - began:.0f} s: {dict(points)}\n{found}\n")
-        sys.stdout.write(f"tracebacks in the log: {log.count('Traceback')}; peak memory {here.peak >> 10} MiB\n")
-        if not found.good:
-            sys.stdout.write(log[-20_000:])
-        return 0 if found.good else 1
+    return trial(lambda here: kills(here, times), seed=seed, history=500, faults=0.05)
+
+
+def kills(here: World, times: int) -> str:
+    points = Counter(kill(here) for _ in range(times))
+    return f"{times} kills, {dict(points)},"
 
 
 def kill(here: World) -> str:

@@ -6,12 +6,10 @@ import argparse
 import contextlib
 import signal
 import sys
-import tempfile
-import threading
 import time
-from pathlib import Path
 
-from tests.harness import World, world
+from tests.harness import World
+from tests.trial import trial
 
 MEMORY = 3 << 30  # bytes of address space; numpy and its threads reserve far more than they use
 
@@ -23,29 +21,10 @@ def main() -> int:
     asked.add_argument("--events", type=int, default=1_000_000, help="of history, before anything happens")
     asked.add_argument("--seed", type=int, default=1)
     given = asked.parse_args()
-    with tempfile.TemporaryDirectory() as folder, world(Path(folder), given.seed, given.events, faults=0.01) as here:
-        began = time.monotonic()
-        here.live(MEMORY)
-        here.settle(3600)
-        sys.stdout.write(f"{given.events:,} events of history in {time.monotonic() - began:.0f} s\n")
-        happening = threading.Thread(target=here.arrive, args=(0.25,), daemon=True)
-        happening.start()
-        kills = soak(here, given.minutes * 60)
-        here.stop.set()
-        happening.join()
-        here.calm_slack()
-        here.settle(600)
-        here.end(signal.SIGTERM)
-        found = here.verdict()
-        log = (Path(folder) / "log").read_text()
-        size = here.db.stat().st_size >> 20
-        sys.stdout.write(
-            f"{here.number:,} things happened meanwhile; {kills} kills; peak memory {here.peak >> 10} MiB;"
-            f" database {size} MiB; tracebacks in the log: {log.count('Traceback')}\n{found}\n"
-        )
-        if not found.good:
-            sys.stdout.write(log[-20_000:])
-        return 0 if found.good else 1
+    return trial(
+        lambda here: f"{soak(here, given.minutes * 60)} kills",
+        seed=given.seed, history=given.events, faults=0.01, pace=0.25, memory=MEMORY,
+    )  # fmt: skip
 
 
 def soak(here: World, seconds: float) -> int:
@@ -59,7 +38,7 @@ def soak(here: World, seconds: float) -> int:
             here.end(signal.SIGKILL)
             kills += 1
         if not here.lives_on():
-            here.live(MEMORY)
+            here.live()
         time.sleep(1)
     return kills
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from bot.cli import cli
 from bot.settings import Settings
 
+PIN = r"[\w.-]+(\[[\w,]+\])?==[\w.!+]+( ; [^\n]+)? \\\n(    --hash=sha256:[0-9a-f]{64}( \\)?\n)+"
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
@@ -58,13 +60,25 @@ def test_the_rule_in_the_readme_works(tmp_path: Path) -> None:
     assert all(outcome.passed for outcome in outcomes)
 
 
-def test_the_lock_pins_with_hashes_and_names_no_address() -> None:
-    """What is installed is what was tested."""
-    lock = (ROOT / "requirements.lock").read_text()
-    assert "://" not in lock
-    pins = re.findall(r"^(\S+)==(\S+).*\\$", lock, re.MULTILINE)
-    assert len(pins) > 80
-    assert lock.count("--hash=sha256:") >= len(pins)
+@pytest.mark.parametrize(("lock", "least"), [("requirements.lock", 80), ("benchmarks/requirements.lock", 3)])
+def test_the_lock_pins_with_hashes_and_names_no_address(lock: str, least: int) -> None:
+    """What is installed is what was tested: each package one version, with hashes of its own."""
+    text = (ROOT / lock).read_text()
+    assert "://" not in text
+    pins = [pin for pin in re.split(r"^(?=\S)", text, flags=re.MULTILINE) if pin and not pin.startswith("#")]
+    assert len(pins) >= least
+    for pin in pins:
+        assert re.fullmatch(PIN, pin), pin
+
+
+def test_every_declared_dependency_is_pinned_and_the_audit_reads_every_lock() -> None:
+    """Nothing comes in beside the lock."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = [*project["dependencies"], *(one for more in project["optional-dependencies"].values() for one in more)]
+    pinned = set(re.findall(r"^([\w.-]+)(?:\[[\w,]+\])?==", (ROOT / "requirements.lock").read_text(), re.MULTILINE))
+    assert {re.split(r"[\s\[<>=!;~]", one)[0].lower() for one in declared} <= pinned
+    audit = (ROOT / "Makefile").read_text().split("\naudit:")[1].split("\n\n")[0]
+    assert all(str(path.relative_to(ROOT)) in audit for path in ROOT.glob("**/*.lock") if ".venv" not in path.parts)
 
 
 @pytest.mark.parametrize(("page", "part"), [("reliability.md", "## The catalogue"), ("security.md", "## Threats")])
