@@ -27,7 +27,7 @@ from bot.store import alerts, inquiries, journal, outbox
 
 NOT_ALLOWED = "Only people who may use this bot can be given an alert."
 ABOUT_THEM = "The alert is about this person: choose somebody else."
-CHOOSE = "Choose one."
+CHOOSE, WRITE = "Choose one.", "Write something."
 
 Errors = dict[str, str]
 
@@ -77,8 +77,10 @@ class Submissions:
 
     def _note(self, sent: Gesture) -> Errors:
         """Keep what somebody wants others to know, also of a closed alert."""
-        note = clean(sent.values.get(NOTE, ""), 500)
+        if NOTE not in sent.values:
+            return {NOTE: WRITE}
         desk, view = self._desk, self._desk.look(sent)
+        note = clean(sent.values[NOTE], 500)
         desk.settle(sent, alerts.note(desk.store, view.alert.id, sent.user, desk.now(), note))
         return {}
 
