@@ -41,7 +41,7 @@ def test_resolve_asks_for_the_judgement_which_message_thread_and_journal_know(be
     assert bench.resolve(GRACE, ts, "wrong", "a planned <!channel> clean-up") == {}
     assert "Resolved by U0GRACE" in shown(bench)
     assert "as a false alarm : a planned <!channel> clean-up" in shown(bench)
-    assert "resolved it." in thread(bench, ts)
+    assert "resolved it as a false alarm: a planned <!channel> clean-up." in thread(bench, ts)
     assert bench.journal("wrong") == [(GRACE, json.dumps({"alert": number, "note": "a planned <!channel> clean-up"}))]
     buttons = [element.get("action_id") for element in last_row(bench)]
     assert buttons == [EVIDENCE, MORE]  # a closed alert can still be looked at

@@ -255,7 +255,12 @@ def test_each_button_of_an_alert_does_what_it_says(bench: Lab, page: Page) -> No
     expect(alert.get_by_role("button", name="Snooze")).to_have_count(0)
     alert.locator("button.replies").click()
     thread = page.get_by_role("region", name="Thread")
-    for said in ("@Grace Wanjiru notes: called <!here> the owner", "@Grace Wanjiru resolved it.", "Events of A1"):
+    for said in (
+        "@Grace Wanjiru notes: called <!here> the owner",
+        "@Grace Wanjiru chose to snooze this for 24 h: a <b>planned</b> clean-up.",
+        "@Grace Wanjiru resolved it as right: it was a thief.",
+        "Events of A1",
+    ):
         expect(thread).to_contain_text(said)
     expect(thread.locator("a[download='A1.csv']")).to_have_count(1)
     expect(go(page, "audit-bot-ops")).to_contain_text("High: eve@corp.example: Bulk delete by one actor")

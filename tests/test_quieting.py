@@ -39,6 +39,11 @@ def shown(bench: Lab) -> str:
     return " ".join(words(bench.slack.messages()[0]).split())
 
 
+def thread(bench: Lab, ts: str) -> list[str]:
+    """Return what an alert's thread says, line by line."""
+    return [" ".join(words(reply["blocks"]).split()) for reply in bench.slack.messages(thread=ts)]
+
+
 def happens(bench: Lab, actor: str, level: Level = Level.high, later: int = HOUR) -> Finding:
     """Let the same happen again, later; return the finding as the pass left it."""
     end = NOW + later
@@ -86,6 +91,7 @@ def test_a_snooze_that_is_ended_hides_no_more_and_its_messages_say_so(bench: Lab
     bench.press(DANIEL, place, END)
     assert "Ended at 2026-11-23 08:00 UTC by U0DANIEL" in card(bench)[1]
     assert "Snoozed" not in shown(bench)
+    assert thread(bench, ts) == ["U0GRACE chose to snooze this for 4 h: known.", "U0DANIEL ended exception 1."]
     assert happens(bench, "eve@corp.example").hidden == ""
 
 
@@ -128,6 +134,10 @@ def test_what_is_long_wide_or_critical_waits_for_a_second_person(
     assert [who for who, _ in bench.journal("proposed")] == [GRACE]
     assert [who for who, _ in bench.journal("approved")] == [DANIEL]
     assert "waits for a second person" not in shown(bench)
+    what = "whatever the rule finds" if "scope" in values else "this"
+    asked, agreed = thread(bench, ts)
+    assert asked.startswith(f"U0GRACE wants to expect {what} for ")
+    assert agreed == "U0DANIEL approved it: the exception is in force."
 
 
 def test_a_proposal_lapses_after_a_day_and_can_be_withdrawn_before(bench: Lab) -> None:
@@ -143,6 +153,9 @@ def test_a_proposal_lapses_after_a_day_and_can_be_withdrawn_before(bench: Lab) -
     assert not proposals.approve(bench.store, 1, DANIEL, bench.clock()).done
     bench.deliver()
     assert "Lapsed" in words(bench.slack.messages()[1])
+    assert thread(bench, ts)[2:] == [
+        "U0DANIEL withdrew the exception that was asked for.", "Nobody approved the exception in time: it has lapsed.",
+    ]  # fmt: skip
     assert exceptions.in_force(bench.store, bench.clock()) == []
 
 

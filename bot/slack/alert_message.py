@@ -12,6 +12,7 @@ from bot.slack import blocks
 from bot.slack.blocks import Block, Message, Piece, Press, bold, code, faint
 from bot.slack.text import clean, cut
 from bot.store.inquiries import may_ask
+from bot.store.judgements import SAID
 from bot.times import EPOCH, MINUTE, say_duration
 
 EVENT_TYPE = "audit_bot_alert"  # of the message's metadata, by which it is found again after a crash
@@ -28,7 +29,6 @@ OVER = ("resolved", "removed")
 SHOWN_FINDINGS, SHOWN_EVIDENCE = 6, 3
 SHOWN_RUNBOOKS, SHOWN_REFERENCES, SHOWN_HARMLESS = 3, 2, 2
 SENTENCE_LENGTH = 280
-JUDGED = {"right": "right", "wrong": "a false alarm", "expected": "expected"}
 NOT_POSTED = {"history": "it was found in what was read before the first complete poll"}
 QUIET = {"snooze": "Snoozed", "expected": "Expected", "answer": "Quiet"}
 REPEAT = "Possible repeat: Slack did not say whether it took this message the first time."
@@ -126,7 +126,7 @@ def state_pieces(view: AlertView) -> list[Piece]:
     if alert.owned_at is not None:
         pieces.append(f" at {say_time(alert.owned_at)}")
     if judgement := standing.judgement:
-        pieces += [" as ", bold(JUDGED[judgement.verdict])]
+        pieces += [" as ", bold(SAID[judgement.verdict])]
         pieces.append(f": {clean(judgement.note, 300)}" if judgement.note else "")
     ended = ": its rule was removed." if alert.state == "removed" else "."
     return [piece for piece in (*pieces, ended) if piece != ""]

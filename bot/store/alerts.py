@@ -261,7 +261,9 @@ def assign(store: Store, alert_id: int, to: str, who: str, now: int) -> Outcome:
 def resolve(store: Store, alert_id: int, who: str, now: int, verdict: Verdict | None = None, note: str = "") -> Outcome:
     """Close an alert, with what the person thinks of it; whoever was first stays named."""
     with store.write():
-        outcome = _decide(store, alert_id, "resolved", ("open", "acknowledged"), who, now)
+        how = f" as {judgements.SAID[verdict]}" if verdict else ""
+        how += f": {note.rstrip('.')}" if note else ""
+        outcome = _decide(store, alert_id, "resolved", ("open", "acknowledged"), who, now, how=how)
         if outcome.done and verdict is not None:
             judgements.judge(store, alert_id, Judgement(verdict, note, who, now))
     return outcome
@@ -290,7 +292,14 @@ def raise_level(store: Store, alert_id: int, least: Level, now: int) -> None:
 
 
 def _decide(
-    store: Store, alert_id: int, state: str, allowed: tuple[str, ...], owner: str, now: int, by: str | None = None
+    store: Store,
+    alert_id: int,
+    state: str,
+    allowed: tuple[str, ...],
+    owner: str,
+    now: int,
+    by: str | None = None,
+    how: str = "",
 ) -> Outcome:
     with store.write() as connection:
         marks = ", ".join("?" * len(allowed))
@@ -304,7 +313,7 @@ def _decide(
             journal.write(store, now, by or owner, "assigned" if by else state, detail)
             outbox.put_update(store, alert_id, now, at_once=True)
             if owner != "bot":
-                said = "has it now: it was assigned." if by else f"{state} it."
+                said = "has it now: it was assigned." if by else f"{state} it{how}."
                 outbox.put(store, "reply", now, alert=alert_id, body=said, mention=(owner,))
     if found is None:
         return Outcome(False, f"There is no alert A{alert_id}.")

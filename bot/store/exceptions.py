@@ -112,6 +112,7 @@ def remove(store: Store, number: int, who: str, now: int) -> TimedException:
         if ended:
             journal.write(store, now, who, "unexcepted", {"exception": number, "condition": found.condition})
             _redraw(store, found, now)
+            _tell_thread(store, found, who, now)
     if not ended:
         when = f"was removed by {found.removed_by}" if found.removed is not None else f"expired {iso(found.expires)}"
         raise ConfigError(f"Exception {number} {when} already: nothing was changed.")
@@ -124,6 +125,11 @@ def _redraw(store: Store, one: TimedException, now: int) -> None:
         outbox.put_card(store, "proposal", proposal, now)
     if one.alert is not None:
         outbox.put_update(store, one.alert, now, at_once=True)
+
+
+def _tell_thread(store: Store, one: TimedException, who: str, now: int) -> None:
+    if one.alert is not None:
+        outbox.put(store, "reply", now, alert=one.alert, body=f"ended exception {one.id}.", mention=(who,))
 
 
 def get(store: Store, number: int) -> TimedException:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from bot.model import Judgement
+from collections.abc import Mapping
+
+from bot.model import Judgement, Verdict
 from bot.store import journal
 from bot.store.schema import Store
 
+SAID: Mapping[Verdict, str] = {"right": "right", "wrong": "a false alarm", "expected": "expected"}
 Confirmed = tuple[str, str, int, int]  # actor or ip, its name, first and last moment
 
 

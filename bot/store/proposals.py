@@ -16,7 +16,7 @@ from bot.store.alerts import Outcome
 from bot.store.coverage import Preview
 from bot.store.exceptions import TimedException
 from bot.store.schema import Store
-from bot.times import DAY, MINUTE, iso
+from bot.times import DAY, MINUTE, iso, say_duration
 
 ALONE = 7 * DAY  # what lasts longer needs a second person
 PATIENCE = DAY  # so long a proposal waits
@@ -98,7 +98,8 @@ def propose(store: Store, one: TimedException, preview: Preview, why: str, now: 
         if why:
             detail = {"proposal": fresh.id, "alert": fresh.alert, "condition": fresh.condition, "rule": fresh.rule}
             journal.write(store, now, fresh.author, "proposed", detail | {"expires": iso(fresh.expires), "why": why})
-            _tell(store, fresh, now)
+            said = f"wants to {_what(fresh)}; a second person has to approve it, because {why}."
+            _tell(store, fresh, now, said, fresh.author)
         else:
             _enact(store, fresh, None, now)
         return get(store, fresh.id) or fresh
@@ -127,7 +128,7 @@ def withdraw(store: Store, number: int, who: str, now: int) -> Outcome:
         one = get(store, number)
         if one is None or one.state != "waiting":
             return _settled(one)
-        _settle(store, one, "withdrawn", who, now)
+        _settle(store, one, "withdrawn", who, now, "withdrew the exception that was asked for.", who)
     return Outcome(True, "Withdrawn.")
 
 
@@ -139,7 +140,7 @@ def lapse(store: Store, now: int) -> int:
     with store.write():
         due = _all(store, *waiting)
         for one in due:
-            _settle(store, one, "lapsed", "bot", now)
+            _settle(store, one, "lapsed", "bot", now, "Nobody approved the exception in time: it has lapsed.", "")
     return len(due)
 
 
@@ -188,22 +189,31 @@ def _enact(store: Store, one: Proposal, second: str | None, now: int) -> None:
     )  # fmt: skip
     with store.write() as connection:
         connection.execute("UPDATE proposals SET exception = ? WHERE id = ?", (made.id, one.id))
-    _settle(store, one, "approved", second, now)
+    said = "approved it: the exception is in force." if second else f"chose to {_what(one)}."
+    _settle(store, one, "approved", second, now, said, second or one.author)
 
 
-def _settle(store: Store, one: Proposal, state: State, who: str | None, now: int) -> None:
+def _settle(store: Store, one: Proposal, state: State, who: str | None, now: int, said: str, whose: str) -> None:
+    """Let it be decided; `said` and `whose` are for the alert's thread."""
     with store.write() as connection:
         connection.execute(
             "UPDATE proposals SET state = ?, decided = ?, decided_by = ? WHERE id = ?", (state, now, who, one.id)
         )
         if who is not None:
             journal.write(store, now, who, state, {"proposal": one.id, "alert": one.alert})
-    _tell(store, one, now)
+    _tell(store, one, now, said, whose)
 
 
-def _tell(store: Store, one: Proposal, now: int) -> None:
+def _tell(store: Store, one: Proposal, now: int, said: str, whose: str) -> None:
     outbox.put_card(store, "proposal", one.id, now, alert=one.alert)
     outbox.put_update(store, one.alert, now, at_once=True)
+    outbox.put(store, "reply", now, alert=one.alert, body=said, mention=(whose,) if whose else ())
+
+
+def _what(one: Proposal) -> str:
+    whole = "whatever the rule finds" if one.condition == EVERYTHING else "this"
+    doing = "snooze this" if one.kind == "snooze" else f"expect {whole}"
+    return f"{doing} for {say_duration(one.expires - one.created)}: {one.reason}"
 
 
 def _settled(one: Proposal | None) -> Outcome:
