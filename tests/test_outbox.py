@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import pytest
+
 from bot.alert.outbox import REPEAT, Channels, Postman
 from bot.alert.routing import Routing
 from bot.errors import DeliveryError
 from bot.model import AlertView, Level
-from bot.store import outbox
+from bot.store import alerts, journal, outbox
 from bot.store.cards import Card, Placed
 from bot.store.digest import Digest
 from bot.store.notices import NoticeView
@@ -232,6 +234,34 @@ def test_a_clock_that_is_stepped_forward_gives_nothing_up(store: Store) -> None:
     post.run_once()
     clock.time += HOUR
     assert post.run_once().sent == 1
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_message_that_was_deleted_is_posted_anew_while_it_waits_for_people(store: Store, lost: bool) -> None:
+    """Nobody hides an alert by deleting its message; also where nobody knows whether the new one was taken."""
+    take(store, found(store))
+    gone = DeliveryError("message_not_found", permanent=True)
+    slack, clock = Slack(), Clock()
+    post = postman(store, slack, clock)
+    post.run_once()
+    alerts.acknowledge(store, 1, "U1", clock())
+    slack.errors = [gone, *[DeliveryError("reply_lost", permanent=False)] * lost]
+    post.run_once()
+    clock.time += HOUR
+    slack.errors = [gone] * lost
+    post.run_once()
+    assert [sent[3] for sent in slack.sent if sent[0] == "post"] == ["", "repeat" if lost else ""]
+    assert "A1 was deleted in Slack" in str(slack.sent)
+    assert [entry["what"] for entry in journal.entries(store)][-1] == "reposted"
+    assert (store.value("SELECT ts FROM alerts"), store.value("SELECT count(*) FROM outbox WHERE done IS NULL")) == (
+        "1.1", 0,
+    )  # fmt: skip
+    alerts.resolve(store, 1, "U1", clock())
+    slack.errors = [gone]
+    before = len(slack.sent)
+    post.run_once()
+    assert [sent for sent in slack.sent[before:] if sent[0] == "post"] == []
+    assert ("update", "dropped") in states(store)
 
 
 def test_a_lost_reply_stays_in_doubt_whatever_comes_after(store: Store) -> None:

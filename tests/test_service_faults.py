@@ -21,6 +21,7 @@ from bot.service import BROKEN, DEAF_SECONDS, Service
 from bot.serving import serve
 from bot.settings import Settings
 from bot.slack.bolt import SlackApp
+from tests.test_client import portal, send
 
 
 @dataclass
@@ -114,6 +115,22 @@ def test_a_refused_key_is_told_once_a_day_left_alone_and_a_new_one_is_picked_up(
         service.poll()
     service.poll()
     assert service.pulse.polls == 1
+
+
+def test_a_portal_that_asks_for_a_day_of_quiet_gets_it_and_people_are_told(bench: Bench) -> None:
+    """Once; the watermark stays where it was, and no step of our clock ends the day."""
+    service = bench.service
+    service.poll()
+    before = bench.app.store.meta("watermark")
+    with portal(send(429, Retry_After="86400")) as (busy, asked):
+        service.portal, real = busy, service.portal
+        with pytest.raises(ApiError):
+            service.poll()
+        service.poll()
+        service.portal = real
+    assert (len(asked), bench.app.store.meta("watermark")) == (1, before)
+    assert service.quiet_until > time.monotonic() + 86_000
+    assert [text for text in bench.told() if "asks to be left alone until" in text] == bench.told()[-1:]
 
 
 def test_a_disk_that_cannot_be_written_is_told_without_it_and_ends_the_service(bench: Bench) -> None:

@@ -12,12 +12,13 @@ from bot.alert.digest import DigestSender
 from bot.alert.routing import Routing
 from bot.errors import DeliveryError
 from bot.model import AlertView
-from bot.store import alerts, deliveries, notices, outbox
+from bot.store import alerts, deliveries, journal, notices, outbox
 from bot.store.notices import NoticeView
 from bot.store.outbox import Row
 from bot.store.schema import Store
 from bot.times import HOUR, SECOND
 
+DELETED = "message_not_found"  # what Slack says of a message that somebody deleted
 REPEAT = "(possible repeat) "
 NO_ACCESS_PAUSE = 60 * SECOND  # between tries while Slack refuses the token: whoever mends it need not restart us
 PATIENCE, LEAST_TRIES = 24 * HOUR, 50  # a row that Slack refuses for passing reasons; a step of the clock is no try
@@ -134,12 +135,30 @@ class Postman:
         """Post or redraw the message of an alert or of a notice."""
         drawn = self._drawn(row)
         if row.kind == "update":
-            drawn.update(drawn.place or channel, drawn.ts or "")
+            try:
+                drawn.update(drawn.place or channel, drawn.ts or "")
+            except DeliveryError as error:
+                if error.code != DELETED:
+                    raise
+                self._was_deleted(row, drawn, drawn.place or channel)
+                return
             outbox.posted(self.store, row, self.now())
             return
         there = self._find(row, channel) if row.unsure else None
         place, ts = (channel, there) if there else drawn.post(channel, bool(row.unsure))
         outbox.posted(self.store, row, self.now(), place, ts)
+
+    def _was_deleted(self, row: Row, drawn: _Drawn, channel: str) -> None:
+        """Post a message anew that somebody deleted, as long as it waits for people; and tell that it was deleted."""
+        if not drawn.wanted:
+            outbox.drop(self.store, row, self.now())
+            return
+        there = self._find(row, channel) if row.unsure else None
+        place, ts = (channel, there) if there else drawn.post(channel, bool(row.unsure))
+        with self.store.write():
+            outbox.posted(self.store, replace(row, kind="post"), self.now(), place, ts)
+            journal.write(self.store, self.now(), "bot", "reposted", {"of": drawn.name, "channel": place})
+            self._tell_ops(f"The message of {drawn.name} was deleted in Slack, and is posted anew.")
 
     def _drawn(self, row: Row) -> _Drawn:
         sender = self.sender
@@ -148,7 +167,7 @@ class Postman:
             if notice is None:
                 raise DeliveryError("no_such_notice", permanent=True)
             return _Drawn(
-                notice.notice.place, notice.notice.ts,
+                notice.notice.name, True, notice.notice.place, notice.notice.ts,
                 lambda channel, repeat: sender.post_notice(channel, notice, repeat),
                 lambda channel, ts: sender.update_notice(channel, ts, notice),
             )  # fmt: skip
@@ -156,7 +175,7 @@ class Postman:
         if view is None:
             raise DeliveryError("no_such_alert", permanent=True)
         return _Drawn(
-            view.alert.channel, view.alert.ts,
+            view.alert.name, view.alert.state in ("open", "acknowledged"), view.alert.channel, view.alert.ts,
             lambda channel, repeat: sender.post_alert(channel, view, repeat),
             lambda channel, ts: sender.update_alert(channel, ts, view),
         )  # fmt: skip
@@ -243,8 +262,10 @@ class Postman:
 
 @dataclass(frozen=True)
 class _Drawn:
-    """A message that can be posted or drawn again, and where it stands already."""
+    """A message that can be posted or drawn again, whether somebody still needs it, and where it stands already."""
 
+    name: str
+    wanted: bool
     place: str | None
     ts: str | None
     post: Callable[[str, bool], tuple[str, str]]
