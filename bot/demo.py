@@ -73,7 +73,7 @@ def running(settings: Settings, port: int, db: Path, fast: bool = False) -> Iter
             with serve(web_app(bolt, service.probes())) as bot:
                 slack.requests.events_url = bot.url + EVENTS_PATH
                 source.extend(attacks.demo(SEED, now() + LEAD, fast))
-                with progress("Reading 90 days of history") as seen:
+                with progress(f"Reading {chosen.backfill_days} days of history") as seen:
                     app.pipeline.poll(service.portal, overlap=app.overlap, backfill=app.backfill, progress=seen)
                 service.start()
                 try:
@@ -90,7 +90,7 @@ def _serve(page: object, port: int) -> Serving:
 
 
 def _settings(settings: Settings, db: Path, secret: str, key: str, portal: str, console: str) -> Settings:
-    """Return the settings of the demo: nothing of the environment but the rules and the zone is used."""
+    """Return the settings of the demo: of the environment only rules, zone and the days to read are used."""
     chosen: dict[str, Any] = {
         "CORTEX_API_KEY": key,
         "CORTEX_BASE_URL": portal,
@@ -103,6 +103,7 @@ def _settings(settings: Settings, db: Path, secret: str, key: str, portal: str, 
         "AUDIT_BOT_OPS_CHANNEL": OPS,
         "AUDIT_BOT_ALLOWED": GROUP,
         "AUDIT_BOT_TIMEZONE": settings.timezone,
+        "AUDIT_BOT_BACKFILL_DAYS": settings.backfill_days,
         "AUDIT_BOT_POLL_SECONDS": POLL_SECONDS,
     }
     return Settings.model_validate(chosen)

@@ -143,7 +143,7 @@ async def _nothing(scope: object, receive: object, send: object) -> None:
 
 def test_the_demo_shows_an_attack_within_a_minute(tmp_path: Path) -> None:
     """Two commands on a fresh machine: this is the first one."""
-    with demo.running(load(), 0, tmp_path / "demo.db", fast=True) as shown:
+    with demo.running(load(AUDIT_BOT_BACKFILL_DAYS=30), 0, tmp_path / "demo.db", fast=True) as shown:
         began = time.monotonic()
         wait_for(
             "alert about the stolen key", lambda: any("ci-terraform" in str(m) for m in shown.slack.messages(ALERTS))
