@@ -91,11 +91,15 @@ def import_(
 ) -> None:
     """Store records from files. All of it is history: findings are listed, never posted."""
     from bot.app import writing
+    from bot.login import user
     from bot.poll.records import read_files
+    from bot.reading import now
     from bot.show import progress, report
+    from bot.store import journal
 
     with writing(settings(db, rules), "import") as app, progress("Importing") as seen:
         done = app.pipeline.take_file(read_files(files), seen)
+        journal.write(app.store, now(), user(), "import", {"files": files, "events": done.events, "from": "terminal"})
     report(done)
 
 
@@ -230,8 +234,10 @@ def backup(
     """Copy the database, whole and consistent, while the service runs."""
     from bot.reading import opened
     from bot.store.backup import backup as run
+    from bot.terminal.journaled import note_asked
 
     with opened(settings(db, rules).db) as store:
+        note_asked(store, "backup", str(path))
         pages = run(store, path)
     sys.stdout.write(f"{path}: {pages:,} pages, checked.\n")
 

@@ -17,12 +17,12 @@ from unittest import mock
 import pytest
 
 from bot.cli import main
+from bot.login import user
 from bot.reading import opened
 from bot.sandbox import cortex
 from bot.serving import serve
 from bot.store.locks import ingest_lock
 from bot.store.schema import BUSY_SECONDS, Store
-from bot.terminal.exceptions_commands import user
 from bot.terminal.journaled import note_asked
 from bot.times import DAY, HOUR, MINUTE, SECOND, iso
 from tests.conftest import START, raw
@@ -339,15 +339,18 @@ def test_what_is_asked_at_the_terminal_is_journaled_where_that_can_be(imported: 
 
     def entries() -> list[tuple[str, str, str]]:
         found = json_lines(audit_bot("journal", "export", folder=imported).stdout)
-        return [(one["who"], one["what"], one["detail"]["text"]) for one in found if "from" in one["detail"]]
+        return [(one["who"], one["what"], str(one["detail"].get("text"))) for one in found if "from" in one["detail"]]
 
     asked = ("query", "actor:eve@corp.example since:2026-01-01", "--format", "jsonl")
     before = len(entries())
     answer = audit_bot(*asked, folder=imported)
     audit_bot("export", "--query", "action:DELETE", folder=imported)
     audit_bot("explain", "A1", folder=imported)
+    audit_bot("backup", imported / "whole.db", folder=imported)
+    assert (user(), "import", "None") in entries()[:before]
     assert entries()[before:] == [
-        (user(), "query", asked[1]), (user(), "export", "--query action:DELETE"), (user(), "query", "show A1")
+        (user(), "query", asked[1]), (user(), "export", "--query action:DELETE"), (user(), "query", "show A1"),
+        (user(), "backup", str(imported / "whole.db")),
     ]  # fmt: skip
     store = Store(imported / "audit.db")
     with store.write():
@@ -359,7 +362,7 @@ def test_what_is_asked_at_the_terminal_is_journaled_where_that_can_be(imported: 
     store.connection.execute("PRAGMA query_only = on")
     note_asked(store, "query", "*")
     store.close()
-    assert len(entries()) == before + 3
+    assert len(entries()) == before + 4
 
 
 def test_the_simulator_serves_until_it_is_ended() -> None:

@@ -162,6 +162,7 @@ def test_what_was_lost_by_accident_is_derived_anew(tmp_path: Path) -> None:
         assert [row if row[:2] != ("actor", 1) else (*row[:3], 5) for row in whole] == after
         assert store.rows("SELECT * FROM activity") == activity
         assert store.rows("SELECT state, unsure FROM outbox") == [("pending", 1)]
+        assert [(one["what"], one["detail"]["mended"]) for one in journal.entries(store)] == [("repair", said[2:])]
         store.close()
         assert not (tmp_path / "audit.db.part").exists()
         assert here.said("bad") == []

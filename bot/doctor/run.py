@@ -8,12 +8,13 @@ from bot.app import portal_of
 from bot.doctor import database, outside, setup
 from bot.doctor.lines import Line
 from bot.errors import AuditBotError, ConfigError
+from bot.login import user
 from bot.reading import now
 from bot.settings import Settings
 from bot.show import lines as print_lines
 from bot.show import plain, say
 from bot.slack.checkup import Checkup
-from bot.store import repair
+from bot.store import journal, repair
 from bot.store.locks import ingest_lock
 from bot.store.schema import Store
 
@@ -62,7 +63,10 @@ def mended(settings: Settings) -> Iterator[str]:
                 for folder, name in folders.items():
                     for path in repair.remove_halves(folder, name):
                         yield f"{path}, half a backup, is gone"
-                yield from _in_store(store)
+                done = list(_in_store(store))
+                yield from done
+                if done:
+                    journal.write(store, now(), user(), "repair", {"mended": done, "from": "terminal"})
             finally:
                 store.close()
     except AuditBotError as error:

@@ -28,6 +28,7 @@ from bot.ask.sheet import csv_lines, records
 from bot.charts.heat import heat_map
 from bot.errors import ConfigError
 from bot.fields import FACTS, FactSettings
+from bot.login import user
 from bot.model import Alert, AlertView, Event, Rule
 from bot.poll.records import to_json
 from bot.query import BEGIN, END, Query, parse_command, parse_query
@@ -39,7 +40,7 @@ from bot.store.locks import holder, standby
 from bot.store.schema import Store
 from bot.store.search import Page
 from bot.store.status import Status, status
-from bot.terminal.exceptions_commands import exception_row, user
+from bot.terminal.exceptions_commands import exception_row
 from bot.terminal.explain import show_story
 from bot.terminal.journaled import note_asked
 from bot.terminal.plots import check_target, write_picture

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import getpass
 import math
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from bot.login import user
 
 if TYPE_CHECKING:  # heavy modules are imported by the commands that need them, so that --help is quick
     from bot.settings import Settings
@@ -164,14 +164,6 @@ def _settings(db: Path | None, rules: Path | None) -> Settings:
     from bot.settings import load
 
     return load((), AUDIT_BOT_DB=db, AUDIT_BOT_RULES=rules)
-
-
-def user() -> str:
-    """Return the name of whoever runs the command; a container's user may have none."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError, ImportError):
-        return f"uid {os.getuid()}"
 
 
 def exception_row(one: TimedException, now: int) -> dict[str, Any]:

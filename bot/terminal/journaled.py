@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 
 from bot.errors import StoreError
+from bot.login import user
 from bot.reading import now
 from bot.store import journal
 from bot.store.schema import Store
-from bot.terminal.exceptions_commands import user
 
 PATIENCE = 0.25  # seconds for other writers; an answer must not wait for a long import
 LONGEST = 2_000  # characters of a question
