@@ -277,7 +277,8 @@ def test_what_rules_and_forest_both_tell_costs_nothing() -> None:
     assert threshold(keys, scores, 3) == 6.0
     assert threshold(keys, scores, 3, {keys[0]: 0, keys[1]: 0}) == 4.0  # both pass: as if they were not there
     assert threshold(keys, scores, 3, {keys[6]: 0}) == 7.0  # the rules alone: one alarm of the three is theirs
-    assert threshold(keys, scores, 3, {keys[6]: 0, keys[7]: 1}) == 8.0  # the forest keeps its part
+    assert threshold(keys, scores, 5, {keys[6]: 0}) == threshold(keys, scores, 4) == 5.0
+    assert threshold(keys, scores, 5, {keys[6]: 0, keys[7]: 1}) == 5.0  # the forest keeps its part
 
 
 def test_windows_next_to_an_episode_of_rules_belong_to_it() -> None:

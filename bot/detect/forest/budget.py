@@ -12,7 +12,7 @@ from bot.detect.forest.profiles import Floats
 from bot.detect.forest.windows import EntityKind, WindowKey
 from bot.times import HOUR
 
-LEAST = 0.6  # of the budget, whatever the rules say
+LEAST = 0.8  # of the budget, whatever the rules say
 
 
 class Episode(NamedTuple):
