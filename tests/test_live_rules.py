@@ -15,6 +15,7 @@ import pytest
 from bot import reading
 from bot.app import App, build, writing
 from bot.detect.match import Evaluation
+from bot.doctor.database import database_lines
 from bot.errors import ConfigError, StoreError
 from bot.live_rules import LiveRules
 from bot.model import Level
@@ -264,6 +265,7 @@ def test_a_start_from_another_directory_keeps_to_the_rules_that_were_in_force(
     [text] = told(store)
     assert f"still those of {folder}, though this start would find {reading.SHIPPED}" in text
     assert text in status(store, 0).rules
+    assert text in [line.text for line in database_lines(store.path, 0) if line.verdict == "warn"]
     moved = folder.rename(tmp_path / "moved")
     assert titles(start()) == ["Deletion of a team"]
     assert "so the last good set runs" in told(store)[-1]

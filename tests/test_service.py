@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ import pytest
 
 from bot import demo, schedule
 from bot.app import writing
-from bot.daemon import LAST_SECOND
+from bot.daemon import LAST_SECOND, Standby
 from bot.errors import AuditBotError
 from bot.model import Alert, Entity, Level
 from bot.reading import now
@@ -270,6 +271,16 @@ def test_a_second_service_stands_by_and_takes_over_when_the_first_ends_in_time_u
             first.wait()
             for log in logs:
                 log.close()
+
+
+def test_a_standby_whose_port_is_taken_stands_by_all_the_same(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Two on one host with the same settings: the second one has no probes, and says so."""
+    ending = threading.Event()
+    ending.set()
+    with serve(_nothing) as taken, ExitStack() as meanwhile, caplog.at_level("INFO"):
+        assert not Standby(tmp_path / "audit.db", "127.0.0.1", taken.port, ending, meanwhile).wait("another one writes")
+        assert f"process {os.getpid()}" in standby(tmp_path / "audit.db")
+    assert "no probes while standing by" in caplog.text
 
 
 def ask(port: int, name: str) -> tuple[int, str]:

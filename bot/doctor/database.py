@@ -10,6 +10,7 @@ from bot.errors import StoreError
 from bot.store import alarms, gaps, journal, repair
 from bot.store.locks import holder
 from bot.store.schema import SCHEMA, Store, version_of
+from bot.store.status import HOME_SAID
 from bot.times import iso
 
 WHOLE_CHECK = 1 << 30  # bytes; a larger file is checked less thoroughly
@@ -59,6 +60,8 @@ def _lines(store: Store, *, running: str) -> Iterator[Line]:
 def _left_behind(store: Store, *, running: bool) -> Iterator[Line]:
     for alarm in alarms.lasting(store).values():
         yield bad("service", f"{alarm.text} (since {iso(alarm.since)})", "see docs/reliability.md")
+    if said := store.meta(HOME_SAID):
+        yield warn("rules", said, "name the folder, so that no start depends on where it begins")
     open_gaps = gaps.open_gaps(store)
     if open_gaps:
         yield warn("log", f"{len(open_gaps)} windows could not be read yet", "`audit-bot gaps` lists them")
