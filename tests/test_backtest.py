@@ -347,7 +347,7 @@ def test_lines_for_programs_stay_alone_with_a_plot(lab: Path, tmp_path: Path) ->
     assert size(tmp_path / "out.png")[0] == 1300
 
 
-@pytest.mark.parametrize("rules", [0, 1, MOST_ROWS, MOST_ROWS + 20])
+@pytest.mark.parametrize("rules", [1, MOST_ROWS + 20])
 def test_a_plot_grows_with_the_rules_up_to_a_limit(tmp_path: Path, rules: int) -> None:
     """Any title is plain text: no formulas, no warnings about letters that the font lacks."""
     rows = [

@@ -89,7 +89,7 @@ def test_correlations_find_what_a_naive_reading_finds(seed: int) -> None:
     assert bursts(rule, as_columns(events), since, until) == naive_bursts(spec, events, since, until)
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(30))
 def test_the_reference_backend_finds_the_same(seed: int) -> None:
     """A random plain rule and a random correlation, over random events, agree with pysigma-backend-sqlite."""
     compare_once(Random(seed))
