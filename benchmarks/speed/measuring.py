@@ -56,9 +56,14 @@ def bot(*words: str | Path) -> Taken:
     return run(sys.executable, "-m", "bot", *words)
 
 
+def module(*words: str | Path) -> Taken:
+    """Run a module of the benchmarks."""
+    return run(sys.executable, "-m", *words)
+
+
 def probe(*words: str | Path) -> Taken:
     """Run one of the probes."""
-    return run(sys.executable, "-m", "benchmarks.speed.probe", *words)
+    return module("benchmarks.speed.probe", *words)
 
 
 def peer(*words: str | Path, path: str) -> Taken:
