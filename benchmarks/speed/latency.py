@@ -65,8 +65,14 @@ def _attack(source: cortex.Source, slack: FakeSlack, attacks: int, poll: float) 
         who = f"thief{number}@corp.example"
         at = now()
         for thing in range(DELETES):
-            record = {"action": "DELETE", "actorIdentifier": who, "ipAddress": "198.51.100.7", "objectType": "SERVICE",
-                      "objectIdentifier": f"svc-{number}-{thing}", "timestamp": iso(at)}  # fmt: skip
+            record = {
+                "action": "DELETE",
+                "actorIdentifier": who,
+                "ipAddress": f"198.51.100.{number}",
+                "objectType": "SERVICE",
+                "objectIdentifier": f"{number}-{thing}",
+                "timestamp": iso(at),
+            }
             source.add(record)
         began[who] = at
     end, told = time.monotonic() + MINUTE / SECOND, {}

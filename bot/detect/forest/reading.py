@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from sys import intern
 from typing import Any
 
 from bot.detect.forest.windows import Seen
@@ -47,7 +48,9 @@ class Reader:
         return [(number, self._seen(row)) for *row, number in rows]
 
     def _seen(self, row: list[Any]) -> Seen:
+        # A name that profiles and windows keep a hundred times over is kept once.
+        texts = [text if text is None else intern(text) for text in row[1:]]
         type_ = row[5]
         if type_ not in self._sensitive:
             self._sensitive[type_] = self._facts.type_sensitive(type_)
-        return Seen._make((*row, self._sensitive[type_]))
+        return Seen._make((row[0], *texts, self._sensitive[type_]))
