@@ -27,7 +27,7 @@ Mask = NDArray[np.bool_]
 Columns = dict[str, Ints]
 Decide = Callable[[Part], Mask]
 MANY = 4 * BLOCK  # events that SQLite looks through as fast
-RARE = 10_000  # events
+RARE = 40_000  # events: as rows they take 50 ms; by blocks that long, or longer where fewer than 10,000 fit
 TOGETHER = 128  # blocks that are counted at once: a sum for each of 900,000 objects takes a while
 _INDEXED = ("actor", "ip", "object")
 
