@@ -1,7 +1,9 @@
-# make demo: everything on this machine, no credentials. make test: all checks. make setup: only the environment.
+# make demo: everything on this machine, no credentials. make test: all checks but slow tests, make slow: these.
+# make setup: only the environment.
 PYTHON ?= python3
 BIN := .venv/bin
 SHELL := /bin/bash
+unexport PYTHONDONTWRITEBYTECODE  # some hundred processes would each compile everything anew
 
 .PHONY: demo test setup checks lint types imports unit lock clean
 
@@ -18,11 +20,10 @@ setup: .venv/.made
 
 # Made again only when the lock changes. The stamp is written last, so a broken-off set-up starts over.
 # --no-deps: the lock is whole (pip check says so), and an older pip would look for a newer `coverage[toml]` than is pinned.
-# --no-compile: most of what is installed is never imported.
 .venv/.made: requirements.lock
 	rm -rf .venv
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	$(BIN)/python -m pip check --disable-pip-version-check
 	touch $@
@@ -38,7 +39,12 @@ imports: setup
 	$(BIN)/lint-imports
 
 unit: setup
-	$(BIN)/pytest -n 2 --dist worksteal --cov --cov-report=term:skip-covered -q
+	$(BIN)/pytest -n 4 --dist worksteal -m "not slow" --cov --cov-report=term:skip-covered -q
+
+# Tests that take seconds each: the demo, the forest over months, laws with many events. CI runs them after `make test`.
+.PHONY: slow
+slow: setup
+	$(BIN)/pytest -n 4 --dist worksteal -m slow -q
 
 # These take their time. kills: the service is killed 200 times. soak: 15 minutes with a million events.
 # laws: every property test and the state machine with 25 times the examples, for an hour or so.

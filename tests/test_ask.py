@@ -72,6 +72,7 @@ def value_of(shown: Message, action: str) -> str | None:
     return next((str(element["value"]) for element in buttons if element.get("action_id") == action), None)
 
 
+@pytest.mark.slow
 @law(20)
 @given(events, findings, conditions, st.booleans(), st.tuples(times, times), st.integers(1, 5))
 def test_every_verb_answers_like_a_walk_over_all_events(

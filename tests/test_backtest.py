@@ -190,6 +190,7 @@ EDITS = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("edit", EDITS)
 def test_added_and_gone_are_the_difference_of_two_back_tests(lab: Path, tmp_path: Path, edit: str) -> None:
     """Exactly: against a copy of the rules in which the edit was really made; titles and levels are no bursts."""
@@ -347,6 +348,7 @@ def test_lines_for_programs_stay_alone_with_a_plot(lab: Path, tmp_path: Path) ->
     assert size(tmp_path / "out.png")[0] == 1300
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rules", [1, MOST_ROWS + 20])
 def test_a_plot_grows_with_the_rules_up_to_a_limit(tmp_path: Path, rules: int) -> None:
     """Any title is plain text: no formulas, no warnings about letters that the font lacks."""
@@ -370,6 +372,7 @@ def test_a_target_that_cannot_be_drawn_into_is_refused_before_the_work(tmp_path:
         write_picture(tmp_path / "a.png", bursts_by_rule([], (START, START), ""))
 
 
+@pytest.mark.slow
 def test_only_who_draws_waits_for_matplotlib() -> None:
     code = "import sys, bot.terminal.what_if; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -48,6 +48,7 @@ def box(rgb: Any, *of: str, least: int = 6) -> tuple[int, int, int, int]:
     return int(xs.min()), int(ys.min()), int(xs.max()), int(ys.max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("column", "hour", "hours"), [(29, 3, 2), (0, 23, 1)])
 def test_the_episode_is_framed_where_it_was(column: int, hour: int, hours: int) -> None:
     """The frame stands around its own cells, and the busiest of them is the darkest."""

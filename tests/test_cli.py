@@ -76,6 +76,7 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_a_help_that_teaches(command: str, tmp_path: Path) -> None:
     """--help works without any setting."""
@@ -365,6 +366,7 @@ def test_what_is_asked_at_the_terminal_is_journaled_where_that_can_be(imported: 
     assert len(entries()) == before + 4
 
 
+@pytest.mark.slow
 def test_the_simulator_serves_until_it_is_ended() -> None:
     """It prints how to reach it, and ends without a word."""
     command = [sys.executable, "-m", "bot", "simulate", "--port", "0"]
@@ -377,6 +379,7 @@ def test_the_simulator_serves_until_it_is_ended() -> None:
         assert "Traceback" not in process.stderr.read()
 
 
+@pytest.mark.slow
 def test_polling_goes_on_where_it_was_killed(tmp_path: Path) -> None:
     """kill -9 at any moment costs nothing and doubles nothing."""
     source = cortex.Source()

@@ -70,6 +70,7 @@ def check(bench: Bench, noted: list[int]) -> None:
     assert store.value("PRAGMA integrity_check") == "ok"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trouble", ["full", "write", "sync"])
 def test_a_disk_that_fails_at_any_moment_loses_nothing_that_was_acknowledged(
     tmp_path: Path, disk: FailingDisk, trouble: Trouble

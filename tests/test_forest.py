@@ -34,6 +34,7 @@ def fitted(rows: Floats) -> Forest:
     return forest
 
 
+@pytest.mark.slow
 def test_flat_trees_score_as_scikit_learn_does() -> None:
     """Our arrays are another way to walk its trees, no other forest."""
     from sklearn.ensemble import IsolationForest

@@ -184,6 +184,7 @@ def figures(watcher: Watcher) -> list[Any]:
     return [*map(plain, state), sorted(windows.recent), plain(watcher.history), limits]
 
 
+@pytest.mark.slow
 @law(4)
 @given(
     seed=st.integers(0, 99), sizes=st.lists(st.sampled_from((3, 40, 300)), min_size=1, max_size=9), cut=st.floats(0, 1)
@@ -220,6 +221,7 @@ def test_window_is_told_again_when_it_grows(watcher: Watcher) -> None:
     assert {one.hour for one in found} == {TUESDAY + 10 * HOUR}
 
 
+@pytest.mark.slow
 def test_keeps_to_its_budget_on_steady_work(steady: list[Seen], watcher: Watcher) -> None:
     """Two alarms a week were asked for; five more weeks of the same work give about as many."""
     found = run(watcher, [event for event in steady if event.time >= NOW], HOUR)
@@ -227,6 +229,7 @@ def test_keeps_to_its_budget_on_steady_work(steady: list[Seen], watcher: Watcher
     assert 0.4 * 10 <= len(alarms) <= 2 * 10
 
 
+@pytest.mark.slow
 def test_restart_tells_the_same(history: list[Seen], watcher: Watcher) -> None:
     """No model file: what is rebuilt from the events says what the watcher one would have said."""
     more = workforce(2, seed=9, start=NOW + 6 * DAY)
@@ -254,6 +257,7 @@ def test_excluded_window_is_neither_told_nor_learnt(watcher: Watcher) -> None:
     assert scores[1] > scores[0]
 
 
+@pytest.mark.slow
 def test_address_without_actor_is_watched(history: list[Seen]) -> None:
     """Changes without an actor belong to their address."""
     calls = [seen(START + i * 3 * HOUR, None, ip="192.0.2.5", thing=f"auto-{i % 5}") for i in range(20 * 56)]

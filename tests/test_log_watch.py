@@ -158,6 +158,7 @@ def test_a_backfill_that_is_read_again_is_not_compared(store: Store) -> None:
         assert sightings.suspected(store, 0, w.now) is False
 
 
+@pytest.mark.slow
 def test_a_window_that_cannot_be_read_is_not_compared(live: World, store: Store) -> None:
     """A gap is told as a gap."""
     poison = Poisoned(live.portal, NOW + 4 * MINUTE)
@@ -210,6 +211,7 @@ def office(store: Store) -> Iterator[Office]:
         yield here
 
 
+@pytest.mark.slow
 def test_a_log_that_stops_on_a_workday_is_told_within_hours_and_once(office: Office, store: Store) -> None:
     """The alert is about the workspace; it grows, ends when events come again, and the next one is another."""
     w = office.w
@@ -230,6 +232,7 @@ def test_a_log_that_stops_on_a_workday_is_told_within_hours_and_once(office: Off
     assert len(found(store, SILENCE)) == 2
 
 
+@pytest.mark.slow
 def test_nights_and_weekends_are_no_news(office: Office, store: Store) -> None:
     """A workspace that sleeps is not silent."""
     office.work(NOW, NOW + 9 * DAY)

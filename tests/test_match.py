@@ -77,6 +77,7 @@ def test_plain_rules_find_what_a_naive_reading_finds(seed: int) -> None:
     assert bursts(rule, as_columns(events)) == naive_bursts(spec, events)
 
 
+@pytest.mark.slow
 @law(40)
 @given(SEEDS)
 def test_correlations_find_what_a_naive_reading_finds(seed: int) -> None:
@@ -89,6 +90,7 @@ def test_correlations_find_what_a_naive_reading_finds(seed: int) -> None:
     assert bursts(rule, as_columns(events), since, until) == naive_bursts(spec, events, since, until)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(30))
 def test_the_reference_backend_finds_the_same(seed: int) -> None:
     """A random plain rule and a random correlation, over random events, agree with pysigma-backend-sqlite."""
@@ -152,6 +154,7 @@ def in_batches(rnd: Random, spec: Spec, update: Any) -> None:
         assert stored == bursts(rule, as_columns(known))
 
 
+@pytest.mark.slow
 @law(40)
 @given(SEEDS)
 def test_any_batches_in_any_order_give_the_bursts_of_one_pass(seed: int) -> None:
@@ -161,6 +164,7 @@ def test_any_batches_in_any_order_give_the_bursts_of_one_pass(seed: int) -> None
     in_batches(rnd, random_plain(rnd, "r") if plain else random_correlation(rnd, "r", Allowed(depth=3)), by_region)
 
 
+@pytest.mark.slow
 @law(40)
 @given(SEEDS)
 def test_looking_only_at_the_groups_of_new_events_is_enough(seed: int) -> None:

@@ -95,6 +95,7 @@ def test_a_lost_reply_ends_in_one_picture(bench: Lab) -> None:
     assert len(files(bench, ts)) == 1
 
 
+@pytest.mark.slow
 def test_a_failing_picture_is_dropped_after_a_few_tries_without_noise(
     bench: Lab, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -327,6 +327,7 @@ def test_the_demo_attacks_show_only_when_they_happen(server: Lab, clock: Clock) 
     assert visible == sum(told.record.get("ipAddress") == "192.0.2.66" for told in demo(7, NOW))
 
 
+@pytest.mark.slow
 def test_a_quarter_is_answered_within_a_moment(server: Lab, clock: Clock) -> None:
     """A page of one hour out of 90 days takes milliseconds: the window is looked up, not searched for."""
     source = storied(7, NOW)

@@ -298,6 +298,7 @@ conditions = st.recursive(
 )
 
 
+@pytest.mark.slow
 @law(40)
 @given(events, findings, conditions, st.booleans(), st.tuples(times, times), st.integers(1, 5))
 def test_every_answer_is_that_of_a_walk_over_all_events(

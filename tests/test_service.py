@@ -108,6 +108,7 @@ def test_the_service_polls_alerts_answers_and_stops_when_told(tmp_path: Path) ->
             assert secret not in text
 
 
+@pytest.mark.slow
 def test_the_service_sends_digests_and_puts_pictures_into_threads(tmp_path: Path) -> None:
     """By its own jobs, from the store to Slack: a day, a week, the pictures of the week and of an alert."""
     page, slack = fake_slack("", SECRET, now)
@@ -142,6 +143,7 @@ async def _nothing(scope: object, receive: object, send: object) -> None:
     """Serve nothing: only its port is wanted."""
 
 
+@pytest.mark.slow
 def test_the_demo_shows_an_attack_within_a_minute(tmp_path: Path) -> None:
     """Two commands on a fresh machine: this is the first one."""
     with demo.running(load(AUDIT_BOT_BACKFILL_DAYS=30), 0, tmp_path / "demo.db", fast=True) as shown:
@@ -221,6 +223,7 @@ def silent(asked: list[str]) -> Any:
     return app
 
 
+@pytest.mark.slow
 def test_a_second_service_stands_by_and_takes_over_when_the_first_ends_in_time_under_load(tmp_path: Path) -> None:
     """The portal hangs in the middle of a poll: SIGTERM ends the one by a limit below 8 s, the other goes on.
 

@@ -555,6 +555,7 @@ def test_yaml_that_is_broken_or_too_much_is_told_with_its_line(text: str, line: 
     check(problems(text), "f1.yml", line, message, "")
 
 
+@pytest.mark.slow
 def test_every_half_written_file_is_refused_or_whole() -> None:
     """Cut anywhere, a file gives problems with lines, never an exception of another kind, never half a rule."""
     text = PLAIN + TESTS + "---\n" + COUNT

@@ -51,6 +51,7 @@ def rings(times: Sequence[int]) -> list[tuple[int, int]]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(1))
 def test_an_office_that_sleeps_is_never_told(seed: int) -> None:
     """Half a year of nights and weekends."""

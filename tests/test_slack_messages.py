@@ -266,6 +266,7 @@ def status(text: str) -> Status:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_names_are_shown_never_acted_on(name: str) -> None:
     """No name in any message becomes a mention, a link, an emoji or a format, in blocks or in the fallback text."""
@@ -273,6 +274,7 @@ def test_hostile_names_are_shown_never_acted_on(name: str) -> None:
         _assert_inert(shown, name)
 
 
+@pytest.mark.slow
 @law(6)
 @given(st.text(st.characters(exclude_categories=()), max_size=400))
 def test_no_text_at_all_becomes_markup_or_breaks_a_limit(name: str) -> None:

@@ -142,6 +142,7 @@ def test_the_verb_export_sends_the_file_at_once(bench: Lab) -> None:
     assert eventually(lambda: bench.slack.messages("D0GRACE"))[0]["files"][0]["name"].endswith(".csv")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "title", "alt"),
     [

@@ -73,6 +73,7 @@ def test_history_goes_on_where_it_ends() -> None:
     assert raw(history(7, NOW, 2) + live(7, NOW, NOW + DAY)) == raw(history(7, NOW + DAY, 3))
 
 
+@pytest.mark.slow
 def test_a_working_day_has_some_hundred_events_and_a_weekend_fewer(quarter: list[Told]) -> None:
     """The volume is that of a mid-sized portal, and people rest."""
     days = Counter(told.time // DAY for told in quarter)

@@ -79,6 +79,7 @@ def test_a_strange_hour_becomes_a_finding_with_reasons_and_evidence(pipeline: Pi
     assert "fitted" in str(store.meta("forest"))
 
 
+@pytest.mark.slow
 def test_the_same_hour_grows_and_is_not_found_twice(pipeline: Pipeline, store: Store) -> None:
     """Scored again as events come in; one finding an hour."""
     pipeline.take(attack(20), Report(), history=False)
@@ -87,6 +88,7 @@ def test_the_same_hour_grows_and_is_not_found_twice(pipeline: Pipeline, store: S
     assert one.count == 40
 
 
+@pytest.mark.slow
 def test_an_hour_that_people_said_was_right_teaches_nothing(pipeline: Pipeline, store: Store) -> None:
     """From the next pass on, and when the watcher is built anew; a false alarm still does."""
     pipeline.take(attack(20), Report(), history=False)
@@ -109,6 +111,7 @@ def excluded(pipeline: Pipeline) -> set[WindowKey]:
     return pipeline.forest._watcher.windows.excluded
 
 
+@pytest.mark.slow
 def test_a_forest_that_raises_stops_neither_events_nor_rules(
     pipeline: Pipeline, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -132,6 +135,7 @@ def test_with_little_history_the_forest_says_that_it_learns(store: Store) -> Non
     assert "learning until 2026-" in str(store.meta("forest"))
 
 
+@pytest.mark.slow
 def test_what_is_expected_of_somebody_is_one_reason(pipeline: Pipeline, store: Store) -> None:
     """An exception made from a forest alert hides what is strange in the same way, and nothing else."""
     pipeline.take(attack(40), Report(), history=False)
@@ -152,6 +156,7 @@ def test_what_is_expected_of_somebody_is_one_reason(pipeline: Pipeline, store: S
         assert (covered(again) is not None) == hidden
 
 
+@pytest.mark.slow
 def test_a_restart_ends_with_the_same_figures(pipeline: Pipeline, store: Store) -> None:
     """Imported events are read in order of time, live ones as they came, late ones too."""
     late = record(NOW - 26 * HOUR, "UPDATE", "p4@corp.example", "192.0.2.4", "svc-4-1")
@@ -182,6 +187,7 @@ def test_the_forest_is_built_before_the_pass_so_that_clicks_are_not_held_up(stor
     assert held == [False]
 
 
+@pytest.mark.slow
 def test_what_comes_while_the_forest_is_built_waits_and_is_scored_then(pipeline: Pipeline, store: Store) -> None:
     """Passes go on beside it and status says why; broken off and begun again, it ends with the figures of a restart."""
     first, second = (ForestWatch(store, FactSettings(), ForestConfig()) for _ in range(2))
@@ -213,6 +219,7 @@ def test_what_comes_while_the_forest_is_built_waits_and_is_scored_then(pipeline:
     assert figures(restarted._watcher) == figures(second._watcher)
 
 
+@pytest.mark.slow
 def test_a_forest_that_cannot_be_built_beside_passes_is_told(
     pipeline: Pipeline, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

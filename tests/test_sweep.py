@@ -81,6 +81,7 @@ def test_a_twin_is_believed_only_when_a_second_read_shows_it() -> None:
     assert len(second.records) == 2
 
 
+@pytest.mark.slow
 @law(12)
 @given(st.integers(0, 10**6), st.integers(1500, 4500), st.floats(0.0, 0.5))
 def test_rows_that_shift_between_pages_are_neither_lost_nor_doubled(seed: int, count: int, shift: float) -> None:
@@ -95,6 +96,7 @@ def test_rows_that_shift_between_pages_are_neither_lost_nor_doubled(seed: int, c
         assert not Counter(pages.records) - found
 
 
+@pytest.mark.slow
 def test_a_window_that_never_settles_is_split_until_it_does() -> None:
     """Narrow windows have one page, and one page cannot shift."""
     pages = FakePages(many(6000), random.Random(2), shift=0.9)
@@ -144,6 +146,7 @@ def test_a_refused_key_ends_the_pass_at_once() -> None:
     assert pages.asked == 1
 
 
+@pytest.mark.slow
 def test_a_backlog_is_read_in_windows_of_bounded_size() -> None:
     """A year of events must not end up in memory at once."""
     pages = FakePages(many(30_000))

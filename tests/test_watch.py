@@ -116,6 +116,7 @@ def test_a_scheduler_that_runs_nothing_more_ends_the_process() -> None:
     assert ended[0].startswith("scheduler: no sign of life")
 
 
+@pytest.mark.slow
 def test_the_process_that_hangs_says_so_and_ends_with_a_code() -> None:
     """The supervisor sees a failure, the log what each thread was doing."""
     code = "from bot.service import end_hard\nend_hard('poll: no sign of life')"

@@ -175,13 +175,21 @@ function messageNode(message, replies) {
   return node;
 }
 
+function keepOpen(before, node) { // a menu that somebody opened stays open when its message is drawn anew
+  const was = before ? [...before.querySelectorAll("details")] : [];
+  node.querySelectorAll("details").forEach((one, place) => { one.open = Boolean(was[place] && was[place].open); });
+}
+
 function fill(list, messages, replies) { // what did not change keeps its node, so focus and selection stay
   const old = new Map([...list.children].map((node) => [node.dataset.key, node]));
+  const before = new Map([...list.children].map((node) => [node.dataset.ts, node]));
   const follow = list.scrollHeight - list.scrollTop - list.clientHeight < NEAR;
   const nodes = messages.map((message) => {
     const count = replies ? replies.get(message.ts) || 0 : 0;
     const key = JSON.stringify([message, count, view.user]);
-    const node = old.get(key) || messageNode(message, count);
+    const kept = old.get(key);
+    const node = kept || messageNode(message, count);
+    if (!kept) keepOpen(before.get(message.ts), node);
     node.dataset.key = key;
     return node;
   });
