@@ -90,6 +90,7 @@ EVENTS = st.lists(
 )
 
 
+@pytest.mark.slow
 @law(30)
 @given(records=EVENTS)
 def test_facts_of_addresses_are_what_a_naive_reading_says(book: AddressBook, records: list[Record]) -> None:

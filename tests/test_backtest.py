@@ -332,6 +332,7 @@ def size(path: Path) -> tuple[int, int]:
     return width, height
 
 
+@pytest.mark.slow
 def test_a_plot_is_a_small_png(lab: Path, tmp_path: Path) -> None:
     result = backtest(lab, "--plot", tmp_path / "out.png")
     assert f"{tmp_path / 'out.png'} is written." in result.stdout

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -66,6 +67,7 @@ def seen(name: str, title: str, standing: Standing, state: AlertState = "open") 
     return replace(view(about), findings=(found,), standing=standing, first_seen={"192.0.2.66": NOW})
 
 
+@pytest.mark.slow
 @law(12)
 @given(name=NAME, title=NAME, reason=NAME, state=st.sampled_from(STATES), answer=st.sampled_from(ANSWERS),
        kind=st.sampled_from(KINDS), removed=st.booleans())  # fmt: skip

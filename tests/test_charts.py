@@ -68,6 +68,7 @@ def test_the_episode_is_framed_where_it_was(column: int, hour: int, hours: int) 
     assert (dark[1] + dark[3]) / 2 == pytest.approx(top + (hour + 0.5) * high, abs=high * 0.4)
 
 
+@pytest.mark.slow
 def test_without_an_episode_nothing_is_framed_and_nobody_is_fine_too() -> None:
     """An actor without events gives an empty map, not an error."""
     rgb = pixels(heat_map(gather([], "nobody", UTC, END)))
@@ -100,6 +101,7 @@ def test_columns_are_as_high_as_their_counts() -> None:
     assert columns([(END, 0)], UTC, "Events").alt == "Events: nothing."
 
 
+@pytest.mark.slow
 def test_bursts_are_counted_in_words() -> None:
     rows = [(Rule(str(i), f"Rule {i}", Level(i % 5)), [(END - n * DAY, END)] * 1 * i) for i in range(8) for n in (1,)]
     picture = bursts_by_rule(rows, (END - 28 * DAY, END), "4 weeks")
@@ -108,6 +110,7 @@ def test_bursts_are_counted_in_words() -> None:
     assert "2 more rules. Without bursts: 1 rule." in picture.alt
 
 
+@pytest.mark.slow
 def test_hostile_names_are_drawn_as_plain_text() -> None:
     """No formulas, no warnings about letters that the font lacks, no line ends, whatever the length."""
     name = "$x_1$ \\frac{ \u202e\u200b\n\x1b[31m漢字 " + "é" * 5_000

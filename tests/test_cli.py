@@ -85,6 +85,7 @@ def test_every_command_has_a_help_that_teaches(command: str, tmp_path: Path) -> 
     assert "Usage" in done.stdout
 
 
+@pytest.mark.slow
 def test_what_was_imported_is_exported_as_it_came(imported: Path, tmp_path: Path) -> None:
     """The API's own record shape, there and back; importing the export again adds nothing."""
     out = audit_bot("export", folder=imported).stdout
@@ -126,6 +127,7 @@ def test_a_query_that_cannot_be_read_is_marked_and_corrected(imported: Path) -> 
     assert "^" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_back_test_finds_the_bulk_delete(imported: Path) -> None:
     """The keys are those that programs rely on."""
     found = json_lines(audit_bot("backtest", "--format", "jsonl", folder=imported).stdout)
@@ -138,6 +140,7 @@ def test_a_back_test_finds_the_bulk_delete(imported: Path) -> None:
     assert audit_bot("backtest", "no-such-rule", folder=imported).returncode == 2
 
 
+@pytest.mark.slow
 def test_alerts_are_listed_and_explained(imported: Path, tmp_path: Path) -> None:
     """Imported files are history: listed with that reason, never posted. The map marks the hour, here and drawn."""
     rows = json_lines(audit_bot("alerts", "--format", "jsonl", folder=imported).stdout)
@@ -182,6 +185,7 @@ def test_a_replay_prints_each_alert_inside_a_storm(tmp_path: Path) -> None:
     assert max(row["events"] for row in rows if row["actor"] == actors[-1]) > 12
 
 
+@pytest.mark.slow
 def test_poll_reads_a_portal_and_prints_a_report(tmp_path: Path) -> None:
     """It needs no Slack setting: what it would post waits in the outbox."""
     source = cortex.Source()
@@ -262,6 +266,7 @@ def test_what_cannot_be_done_is_said_in_a_line_or_two(arguments: tuple[str, ...]
     assert word in done.stderr
 
 
+@pytest.mark.slow
 def test_an_exception_is_approved_listed_exported_and_ended(imported: Path, tmp_path: Path) -> None:
     """While another process writes; what it hides is named, counted, and in no alert."""
     db = tmp_path / "audit.db"

@@ -196,6 +196,7 @@ def test_list_knows_two_formats() -> None:
 
 
 # -- new -------------------------------------------------------------------------------------------------------------
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["plain", "count", "distinct"])
 @pytest.mark.parametrize("title", ["Teams deleted", 'He said: "no" #1 {i} \\ \N{SNOWMAN}', "1: - [x"])
 def test_a_new_rule_passes_check_and_test(tmp_path: Path, kind: str, title: str) -> None:

@@ -210,6 +210,7 @@ def test_an_exception_is_asked_for_approved_by_a_second_person_and_the_actor_is_
     expect(messages).to_contain_text("@Fatima Alzahra said no")
 
 
+@pytest.mark.slow
 def test_each_button_of_an_alert_does_what_it_says(bench: Lab, page: Page) -> None:
     """Down the row and through the menu; message and thread show what became of it."""
     bench.posted_alert()
@@ -328,6 +329,7 @@ def test_digest_report_and_its_picture_are_read_by_day_and_by_night(bench: Lab, 
     expect(page.get_by_role("dialog", name="Ask the audit log")).to_contain_text("/audit search last:24h")
 
 
+@pytest.mark.slow
 def test_answers_are_corrected_exported_drawn_and_ended_and_home_shows_what_is_mine(bench: Lab, page: Page) -> None:
     """The rest of /audit, and the Home tab of somebody with work."""
     bench.posted_alert()

@@ -69,6 +69,7 @@ def test_every_word_that_a_rule_may_use_is_taught(word: str) -> None:
     assert word in long_flags or re.search(rf"(?<![a-z_]){re.escape(word)}(?![a-z_])", PAGE), word
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "title", re.findall(r"\*([A-Z][^*|]+)\*", PAGE.partition("## Which levels")[2].partition("##")[0])
 )

@@ -86,6 +86,7 @@ def test_a_good_set_up_is_called_good_and_nothing_is_posted(tmp_path: Path) -> N
         assert called == {"auth.test", "conversations.history", "apps.connections.open"}
 
 
+@pytest.mark.slow
 def test_each_fault_outside_is_named_with_its_remedy(tmp_path: Path) -> None:
     with ward(tmp_path) as here:
         assert "create one under Settings > API keys" in here.said("bad", CORTEX_API_KEY="other")[0]

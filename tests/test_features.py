@@ -75,6 +75,7 @@ def test_features_are_finite_and_never_negative(history: list[Seen]) -> None:
     assert (rows >= 0).all()
 
 
+@pytest.mark.slow
 def test_features_of_a_window_do_not_depend_on_what_comes_later(history: list[Seen]) -> None:
     """The past only: cutting the log off after a window changes nothing in it."""
     cut = history[len(history) // 2].time // HOUR * HOUR
@@ -84,6 +85,7 @@ def test_features_of_a_window_do_not_depend_on_what_comes_later(history: list[Se
         assert np.array_equal(row, full[key])
 
 
+@pytest.mark.slow
 def test_order_of_arrival_within_an_hour_does_not_change_the_features(history: list[Seen]) -> None:
     """Events of one hour may come in any order."""
     rng = random.Random(2)
@@ -100,6 +102,7 @@ def test_ordinary_hour_is_usual(learnt: bytes) -> None:
     assert max(by_group(features(window)).values()) < 2.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("group", "what"),
     [
@@ -159,6 +162,7 @@ def test_late_event_joins_its_window(learnt: bytes) -> None:
     assert found.key in {window.key for window in windows.take_closed()}
 
 
+@pytest.mark.slow
 def test_excluded_window_teaches_nothing(history: list[Seen]) -> None:
     """What people confirmed as bad stays strange when it happens again."""
     bad, again = burst(MONDAY, 30, action="DELETE"), burst(MONDAY + DAY, 1, action="DELETE", ip="203.0.113.9")

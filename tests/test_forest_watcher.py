@@ -70,6 +70,7 @@ def run(watcher: Watcher, events: list[Seen], step: int = 5 * MINUTE) -> list[St
     return found
 
 
+@pytest.mark.slow
 def test_says_what_it_learns_and_until_when(learnt: Watcher) -> None:
     """Two weeks of rules only, then enough windows, then a fitted forest: each in one sentence."""
     watcher = Watcher(CONFIG)
@@ -102,6 +103,7 @@ def test_bulk_delete_from_a_new_address_is_strange_and_says_why(watcher: Watcher
     assert "address 203.0.113.9 from a network never seen for anybody" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("group", "attack"),
     [
@@ -139,6 +141,7 @@ def attacks(rng: random.Random) -> Iterator[tuple[set[str], list[Seen]]]:
         yield {"dormancy"}, mine(at + 70 * DAY, rng.randrange(3, 9), action="DELETE")
 
 
+@pytest.mark.slow
 def test_right_group_is_in_the_top_three_nearly_always(history: list[Seen], learnt: Watcher) -> None:
     """At least 95 of 100 attacks are explained by what they were."""
     assert isinstance(learnt.fitted, Fitted)
@@ -243,6 +246,7 @@ def test_restart_tells_the_same(history: list[Seen], watcher: Watcher) -> None:
     assert run(restarted, attack) == run(watcher, attack)
 
 
+@pytest.mark.slow
 def test_excluded_window_is_neither_told_nor_learnt(watcher: Watcher) -> None:
     """Once confirmed as bad, a window is history; the same behaviour is as strange as before."""
     attack = burst(TUESDAY + 10 * HOUR, 20, action="DELETE")

@@ -69,6 +69,7 @@ def test_events_that_vanish_are_told_within_minutes_and_are_still_here(live: Wor
     assert len(alerts.listing(store)) == 1
 
 
+@pytest.mark.slow
 def test_nothing_is_said_of_a_log_that_only_grows(live: World, store: Store) -> None:
     """Late events, twins, bad hours and nightly sweeps change nothing about what is there."""
     for step in range(30):
@@ -89,6 +90,7 @@ def test_one_of_two_twins_is_missed(live: World, store: Store) -> None:
     assert [one.count for one in found(store, TAMPERING)] == [2]
 
 
+@pytest.mark.slow
 def test_old_events_are_missed_by_the_nightly_sweep(live: World, store: Store) -> None:
     """Polls read a quarter of an hour again; what vanishes before that is found within a day."""
     polls(live, 120, 10)

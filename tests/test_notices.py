@@ -341,6 +341,7 @@ STEPS = st.lists(
 )
 
 
+@pytest.mark.slow
 @law(15)
 @given(steps=STEPS, begin=st.sampled_from([NOON, NOON + 9 * HOUR + 30 * MINUTE, NOON + 18 * HOUR]))
 def test_every_posted_alert_reaches_people_whatever_comes_between(

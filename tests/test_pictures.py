@@ -120,6 +120,7 @@ def test_an_app_without_the_scope_goes_on_without_pictures(bench: Lab) -> None:
     assert states(bench) == ["dropped"]
 
 
+@pytest.mark.slow
 def test_a_rate_limit_is_obeyed_and_holds_up_the_rest(bench: Lab) -> None:
     bench.posted_alert()
     bench.posted_alert(actor="mallory@corp.example")

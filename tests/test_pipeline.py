@@ -84,6 +84,7 @@ def tell(source: cortex.Source, records: list[dict[str, Any]], **more: Any) -> N
         source.add(one, **more)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", ["asc", "desc"])
 @pytest.mark.parametrize("bounds", ["[]", "[)", "(]", "()"])
 def test_every_event_is_stored_once_whatever_the_portal_means_by_its_bounds(

@@ -304,6 +304,7 @@ PIECES += [
 ]
 
 
+@pytest.mark.slow
 @law()
 @given(st.lists(st.sampled_from(PIECES) | st.text(max_size=3), max_size=25).map("".join))
 def test_any_text_is_read_or_refused_with_a_place_and_an_example_that_reads(text: str) -> None:

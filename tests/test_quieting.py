@@ -195,6 +195,7 @@ def test_a_persons_exceptions_are_capped(bench: Lab) -> None:
     assert "end one of them first" in bench.submit(GRACE, reason="one more")["reason"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "actor", ['a"b\\c*', "*", "<!channel> `x`", "x" * 5_000, "a b, c OR d)", "“curly”", "\u202egnp"]
 )

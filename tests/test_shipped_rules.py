@@ -63,6 +63,7 @@ def test_a_part_that_only_others_count_is_informational(rule: CompiledRule) -> N
     assert "part of" in rule.rule.description
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", sorted(FILES))
 def test_every_rule_file_satisfies_the_schema_for_editors(file: str) -> None:
     schema = jsonschema.Draft7Validator(editor_schema())
