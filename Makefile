@@ -49,7 +49,7 @@ slow: setup
 	$(BIN)/pytest -n 4 --dist worksteal -m slow -q
 
 # These take their time. kills: the service is killed 200 times. soak: 15 minutes with a million events.
-# laws: every property test and the state machine with 25 times the examples, for an hour or so.
+# laws: every property test and the state machine with 25 times the examples: a long run.
 .PHONY: kills soak laws
 kills: setup
 	$(BIN)/python -m tests.kills

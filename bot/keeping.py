@@ -33,8 +33,7 @@ class Keeping:
             self._let_go(now)
 
     def _due(self, what: str, now: int) -> bool:
-        last = self.store.meta(f"{what}_done")
-        return is_due(None if last is None else int(last), DAY, now)
+        return is_due(self.store.meta_time(f"{what}_done"), DAY, now)
 
     def _copy(self, folder: Path, now: int) -> None:
         try:

@@ -110,13 +110,13 @@ class Pipeline:
 
     def _plan(self, portal: Portal, overlap: int, backfill: int) -> tuple[poll_run.Plan, int]:
         """Return what to read, and up to when all is history: the beginning of the first poll that is completed."""
-        watermark = self._meta_time("watermark")
-        deep = self._meta_time("deep_sweep")
+        watermark = self.store.meta_time("watermark")
+        deep = self.store.meta_time("deep_sweep")
         if watermark is not None and is_due(deep, self._log.sweep_every(self.now()), self.now()):
             overlap = max(overlap, DAY)
         missing = [Window(since, until) for since, until, *_ in gaps.open_gaps(self.store)]
         what = poll_run.plan(portal, watermark, overlap, backfill, missing)
-        live_since = self._meta_time("live_since")
+        live_since = self.store.meta_time("live_since")
         if live_since is None:
             live_since = what.until
         if overlap >= DAY or watermark is None:
@@ -143,7 +143,7 @@ class Pipeline:
         return added
 
     def _advance(self, until: int) -> None:
-        before = self._meta_time("watermark")
+        before = self.store.meta_time("watermark")
         if before is None or until > before:
             self.store.set_meta("watermark", str(until))
 
@@ -166,7 +166,7 @@ class Pipeline:
         except StoreError:
             raise
         except Exception as error:  # noqa: BLE001 -- as in Detector: detection never stops ingestion
-            told = self._meta_time("told_log_watch")
+            told = self.store.meta_time("told_log_watch")
             if is_due(told, DAY, now):
                 self.store.set_meta("told_log_watch", str(now))
                 text = f"Silence and vanished events could not be looked for: {type(error).__name__}: {error}"
@@ -229,8 +229,8 @@ class Pipeline:
 
         The forest is built before, where it is needed: that takes long, and nobody could click meanwhile.
         """
-        if not history and not self.warms_apart:
-            self._build_forest()
+        if self.forest is not None and not history and not self.warms_apart:
+            self.forest.build(self.now())
         try:
             with self._turn, self.store.write():
                 yield
@@ -254,16 +254,6 @@ class Pipeline:
             self._note_failed(detected, added, history=history)
             self._alert(detected, report, history=history)
         return added
-
-    def _build_forest(self) -> None:
-        if self.forest is None:
-            return
-        try:
-            self.forest.build(self.now())
-        except StoreError:
-            raise
-        except Exception:  # noqa: BLE001 -- it is tried again when it looks at events, and told then
-            self.forest.reset()
 
     def warm(self, stop: Callable[[], bool]) -> None:
         """Build the forest beside passes, where it is not there: to be called in another thread, again and again.
@@ -327,10 +317,6 @@ class Pipeline:
             " History is not news, so nothing of it is posted; `/audit alerts` lists it.",
             urgency=0,
         )
-
-    def _meta_time(self, key: str) -> int | None:
-        text = self.store.meta(key)
-        return None if text is None else int(text)
 
 
 def _batches(lines: Iterable[Record | Broken], size: int) -> Iterator[list[Record | Broken]]:

@@ -248,8 +248,7 @@ class Service:
     def _poll_failed(self, error: ApiError, key: str = "", text: str = "") -> None:
         """Note it; tell the ops channel, once a day for the same trouble."""
         self.pulse.poll_failed(str(error))
-        last = self.app.store.meta(f"told_{key}") if key else str(now())
-        if is_due(None if last is None else int(last), DAY, now()):
+        if key and is_due(self.app.store.meta_time(f"told_{key}"), DAY, now()):
             self.app.store.set_meta(f"told_{key}", str(now()))
             outbox.put(self.app.store, "ops", now(), body=text)
 

@@ -24,8 +24,8 @@ _DUE = (
 
 def look(store: Store, now: int) -> bool:
     """Remember what our clock shows; tell whether it was stepped back since the last look, and then put it right."""
-    seen = store.meta(SEEN)
-    back = seen is not None and int(seen) > now + SECOND
+    seen = store.meta_time(SEEN)
+    back = seen is not None and seen > now + SECOND
     with store.write():
         if back or seen is None:  # nobody knows what happened before the first look
             bring_to_now(store, now)

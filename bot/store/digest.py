@@ -98,7 +98,6 @@ def daily(store: Store, since: int, until: int, now: int) -> Daily:
     opened = alerts.alerts(store, _IN_SPAN, span, "level DESC, id")
     quiet = Counter(_say_decision(one.decision) for one in opened if not one.posted)
     hidden = _hidden(store, since, until)
-    poll = store.meta("last_poll")
     return Daily(
         since, until, now,
         events=_count(store, "events WHERE time >= ? AND time < ?", *span),
@@ -115,7 +114,7 @@ def daily(store: Store, since: int, until: int, now: int) -> Daily:
         gaps=_count(store, "gaps WHERE found >= ? AND found < ?", *span),
         missing=_count(store, "gaps WHERE closed IS NULL"),
         malformed=_count(store, "malformed WHERE found >= ? AND found < ?", *span),
-        last_poll=None if poll is None else int(poll),
+        last_poll=store.meta_time("last_poll"),
         forest=store.meta("forest") or "not started yet",
         head=journal.head(store),
     )  # fmt: skip

@@ -297,6 +297,11 @@ class Store:
         found = self.value("SELECT value FROM meta WHERE key = ?", (key,))
         return None if found is None else str(found)
 
+    def meta_time(self, key: str) -> int | None:
+        """Return a remembered moment, in microseconds."""
+        text = self.meta(key)
+        return None if text is None else int(text)
+
     def set_meta(self, key: str, value: str | None) -> None:
         """Remember a value, or forget it."""
         with self.write() as connection:

@@ -53,8 +53,8 @@ def status(store: Store, now: int) -> Status:
         malformed=store.db.table("malformed").count,
         first_event=first,
         last_event=last,
-        watermark=_number(store.meta("watermark")),
-        last_poll=_number(store.meta("last_poll")),
+        watermark=store.meta_time("watermark"),
+        last_poll=store.meta_time("last_poll"),
         gaps=tuple(store.rows("SELECT since, until, reason FROM gaps WHERE closed IS NULL ORDER BY since")),
         queue=queue,
         oldest_queued=oldest,
@@ -67,7 +67,3 @@ def status(store: Store, now: int) -> Status:
         rules=". ".join(filter(None, (store.meta("rules_state") or "not loaded yet", store.meta(HOME_SAID)))),
         learning_until=learnt if learnt is not None and learnt > now else None,
     )
-
-
-def _number(text: str | None) -> int | None:
-    return None if text is None else int(text)

@@ -72,8 +72,7 @@ class Canary:
     def _last(self) -> tuple[int | None, int | None]:
         """Return since when a bird is on its way, and when the last one arrived."""
         rows = self.store.rows("SELECT created FROM outbox WHERE kind = 'canary' AND state <> 'posted'")
-        seen = self.store.meta("canary")
-        return (rows[0][0] if rows else None), (None if seen is None else int(seen))
+        return (rows[0][0] if rows else None), self.store.meta_time("canary")
 
     def _send(self, now: int) -> str:
         finding = canary_finding(self.book().reporting, now)

@@ -68,8 +68,7 @@ class Silencing:
         )
 
     def _unusual(self, now: int) -> str:
-        last = self.store.meta(TOLD)
-        if not is_due(None if last is None else int(last), DAY, now):
+        if not is_due(self.store.meta_time(TOLD), DAY, now):
             return ""
         for what, sql, least in (
             ("exceptions were approved", _APPROVED, LEAST_APPROVED),

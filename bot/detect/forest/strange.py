@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
@@ -42,7 +43,7 @@ class ForestWatch:
     post_from: int = 30  # points, as in rules/routing.yml
     _watcher: Watcher | None = field(default=None, init=False)
     _warmed_up: Watcher | None = field(default=None, init=False)  # by `warm`, for the next pass to take
-    _failed: Exception | None = field(default=None, init=False)  # what `warm` raised
+    _failed: Exception | None = field(default=None, init=False)  # what building it raised
     _judged: int = field(default=-1, init=False)  # the newest judgement that the watcher knows of
 
     def reset(self) -> None:
@@ -90,7 +91,7 @@ class ForestWatch:
         """
         newest = self._newest()
         if not self.ready and newest:
-            self._watcher = self._warmed(newest, now)
+            self._watcher = self._attempt(lambda: self._warmed(newest, now))
 
     def warm(self, now: int, turn: Callable[[], bool]) -> None:
         """Build the same beside passes, in another thread than theirs.
@@ -106,14 +107,18 @@ class ForestWatch:
             self.store.set_meta("forest_seen", str(newest))
             self.store.set_meta("forest", WARMING)
             reading = self._pages(base, newest)
+        with suppress(_StoppedError):
+            self._warmed_up = self._attempt(lambda: self._watcher_of(_in_turn(reading, turn), now))
+
+    def _attempt(self, build: Callable[[], Watcher]) -> Watcher | None:
+        """Build the watcher outside of a pass; what that raises is told by the next pass that looks at events."""
         try:
-            self._warmed_up = self._watcher_of(_in_turn(reading, turn), now)
-        except _StoppedError:
-            return
-        except StoreError:
+            return build()
+        except (StoreError, _StoppedError):
             raise
-        except Exception as error:  # noqa: BLE001 -- told by the next pass, like all that the forest raises
+        except Exception as error:  # noqa: BLE001 -- kept in `_failed`, and told like all that the forest raises
             self._failed = error
+            return None
 
     def _take_over(self) -> Watcher | None:
         found, self._warmed_up = self._warmed_up, None
