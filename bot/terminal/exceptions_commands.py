@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # heavy modules are imported by the commands that need them, 
     from bot.store.schema import Store
 
 exceptions_cli = typer.Typer(
-    no_args_is_help=True, help="List, approve and end timed exceptions: what is expected, and until when."
+    no_args_is_help=True, help="List, approve and end timed exceptions. What is expected, and until when."
 )
 
 Db = Annotated[Path | None, typer.Option("--db", help="The database file (AUDIT_BOT_DB).", show_default=False)]
@@ -37,7 +37,10 @@ def list_(
     db: Db = None,
     rules: Rules = None,
 ) -> None:
-    """List the exceptions in force, with how many findings each hides, and how many events these have."""
+    """List the exceptions in force.
+
+    With how many findings each hides, and how many events these have.
+    """
     from bot.reading import now, opened
     from bot.show import lines, table
     from bot.store import exceptions
@@ -68,7 +71,9 @@ def add(
     db: Db = None,
     rules: Rules = None,
 ) -> None:
-    """Approve what is expected for a time: a finding is hidden where all of its events satisfy the condition.
+    """Approve what is expected, for a time.
+
+    A finding is hidden where all of its events satisfy the condition.
 
     Prints what it would have hidden in the last 30 days. It is in force at once: the two-person rule holds in Slack,
     and what would have waited there for a second person is told in the channel.
@@ -118,7 +123,10 @@ def export(
     db: Db = None,
     rules: Rules = None,
 ) -> None:
-    """Print exceptions as Sigma filters, for rules/exceptions/: reviewed, and without an end."""
+    """Print exceptions as Sigma filters.
+
+    For rules/exceptions/: reviewed, and without an end.
+    """
     from bot.errors import ConfigError
     from bot.reading import now, opened
     from bot.rulebook import read_rulebook

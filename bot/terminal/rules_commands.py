@@ -45,7 +45,9 @@ Kind = Literal["plain", "count", "distinct"]
 
 @rules_cli.command()
 def check(path: What = None, db: Db = None, rules: Rules = None) -> None:
-    """Say what is wrong with rule files and the settings files beside them, one `file:line: text (hint)` a line.
+    """Say what is wrong with rule files and the settings beside them.
+
+    One `file:line: text (hint)` a line.
 
     Exit 1 where anything is wrong; rules without tests are only warned of.
     """
@@ -94,7 +96,9 @@ def list_(
     db: Db = None,
     rules: Rules = None,
 ) -> None:
-    """List the rules in force; where there is a database, with what they found and what people thought of it.
+    """List the rules in force.
+
+    Where there is a database, with what they found and what people thought of it.
 
     "noisy" marks more than 3 alerts a week (of a shadow rule: findings), "never fired" what never found anything.
     """
@@ -136,7 +140,10 @@ def new(
     db: Db = None,
     rules: Rules = None,
 ) -> None:
-    """Write a new rule with comments and a test, which passes `rules check` and `rules test` as it stands."""
+    """Write a new rule with comments and a test.
+
+    It passes `rules check` and `rules test` as it stands.
+    """
     from uuid import uuid4
 
     from bot.detect.sigma.template import new_rule, slug
@@ -154,7 +161,10 @@ def new(
 
 @rules_cli.command()
 def schema(db: Db = None, rules: Rules = None) -> None:
-    """Print the JSON Schema of rule files for editors: `audit-bot rules schema > rule.schema.json`."""
+    """Print the JSON Schema of rule files, for editors.
+
+    Like this: `audit-bot rules schema > rule.schema.json`.
+    """
     import json
 
     from bot.detect.sigma.editor_schema import editor_schema
