@@ -9,6 +9,8 @@ from pathlib import Path
 
 from bot import rulebook
 from bot.alert.outbox import Channels
+from bot.detect.forest.apart import grow_apart
+from bot.detect.forest.isolation import Grow, grow
 from bot.detect.forest.strange import ForestWatch
 from bot.errors import ConfigError
 from bot.fields import FactSettings
@@ -33,6 +35,7 @@ class App:
     book: Rulebook
     facts: FactSettings
     pipeline: Pipeline
+    grow: Grow = grow
 
     def put_in_force(self, book: Rulebook) -> None:
         """Let the next pass run by these rules, and facts and forest by their settings."""
@@ -43,8 +46,16 @@ class App:
             self.book.sensitive,
             self.book.routing.post_from,
         ):
-            self.pipeline.use(self.facts, ForestWatch(self.store, self.facts, book.forest, book.routing.post_from))
+            self.pipeline.use(self.facts, self._forest(book))
         self.book = book
+
+    def as_service(self) -> None:
+        """Let the forest be built beside passes, and its trees be grown where their memory is given back."""
+        self.pipeline.warms_apart, self.grow = True, grow_apart
+        self.pipeline.forest = self._forest(self.book)
+
+    def _forest(self, book: Rulebook) -> ForestWatch:
+        return ForestWatch(self.store, self.facts, book.forest, book.routing.post_from, self.grow)
 
     @property
     def channels(self) -> Channels:

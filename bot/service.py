@@ -78,7 +78,7 @@ class Service:
             (lambda: ping(heartbeat.get_secret_value())) if heartbeat else None,
         )
         self._stopping = threading.Event()
-        app.pipeline.warms_apart = True
+        app.as_service()
         self.keeping = Keeping(app.store, settings.backup_dir, settings.retention_days, self._stopping.is_set)
         self.schedule = Schedule(self._jobs())
         self.slack.poke = lambda: self.schedule.run_now("outbox")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,7 +54,11 @@ class Trees:
         return scores
 
 
-def _grow(rows: Floats) -> Trees:
+Grow = Callable[[Floats], Trees]
+
+
+def grow(rows: Floats) -> Trees:
+    """Return the trees of scikit-learn's IsolationForest over these rows, in this process."""
     from sklearn.ensemble import IsolationForest  # late: costs a second and 100 MB
 
     samples = min(SAMPLES, len(rows))
@@ -191,8 +195,8 @@ def _sum(by_group: Floats) -> Floats:
     return total
 
 
-def fit(rows: Floats, groups: Sequence[str] = GROUPS) -> Forest | Refusal:
-    """Fit on rows of all NAMES, of which only the given groups count; the same rows give the same bits.
+def fit(rows: Floats, groups: Sequence[str] = GROUPS, grow: Grow = grow) -> Forest | Refusal:
+    """Fit on rows of all NAMES, of which only the given groups count; the same rows give the same bits, however grown.
 
     Returns a Refusal with its reason where the rows cannot teach anything.
     """
@@ -207,7 +211,7 @@ def fit(rows: Floats, groups: Sequence[str] = GROUPS) -> Forest | Refusal:
     if not varying.any():
         return Refusal("constant features: every window looks the same")
     present = tuple(group for group in GROUPS if group in _group_names(columns))
-    tails, trees = Tails.of(rows), _grow(rows[:, varying])
+    tails, trees = Tails.of(rows), grow(rows[:, varying])
     by_group = _by_group(tails.surprise(rows), columns, present)
     return Forest(
         columns=columns,

@@ -10,6 +10,7 @@ from itertools import chain
 from bot.detect.forest import waiting
 from bot.detect.forest.budget import Episode
 from bot.detect.forest.config import ForestConfig
+from bot.detect.forest.isolation import Grow, grow
 from bot.detect.forest.reading import Reader
 from bot.detect.forest.watcher import Strange, Watcher
 from bot.detect.forest.windows import EntityKind, Seen, WindowKey
@@ -41,6 +42,7 @@ class ForestWatch:
     facts: FactSettings
     config: ForestConfig = field(default_factory=ForestConfig)
     post_from: int = 30  # points, as in rules/routing.yml
+    grow: Grow = grow  # how trees are grown: here, or in a process of their own
     _watcher: Watcher | None = field(default=None, init=False)
     _warmed_up: Watcher | None = field(default=None, init=False)  # by `warm`, for the next pass to take
     _failed: Exception | None = field(default=None, init=False)  # what building it raised
@@ -134,7 +136,7 @@ class ForestWatch:
     def _watcher_of(self, pages: Iterable[list[tuple[int, Seen]]], now: int) -> Watcher:
         told = [_key(one) for one in alerts.findings(self.store, "rule = ? AND state = 'open'", (FOREST,))]
         self._judged = -1
-        watcher = Watcher(self.config, self._confirmed(), spoken=self._spoken)
+        watcher = Watcher(self.config, self._confirmed(), self._spoken, self.grow)
         watcher.warm((event for page in pages for _, event in page), now, told)
         return watcher
 

@@ -10,7 +10,7 @@ import numpy as np
 from bot.detect.forest.budget import Spoken, said, threshold
 from bot.detect.forest.config import ForestConfig
 from bot.detect.forest.features import NAMES, features
-from bot.detect.forest.isolation import Forest, Refusal, fit
+from bot.detect.forest.isolation import Forest, Grow, Refusal, fit, grow
 from bot.detect.forest.profiles import Floats
 from bot.detect.forest.reasons import say
 from bot.detect.forest.windows import EVERYTHING_NEW, EntityKind, Seen, Window, WindowKey, Windows
@@ -58,9 +58,13 @@ class Watcher:
     """Scores every window again as it grows; fits the forest again in every week of the log."""
 
     def __init__(
-        self, config: ForestConfig, excluded: Iterable[WindowKey] = (), spoken: Spoken = lambda since: ()
+        self,
+        config: ForestConfig,
+        excluded: Iterable[WindowKey] = (),
+        spoken: Spoken = lambda since: (),
+        grow: Grow = grow,
     ) -> None:
-        self.config = config
+        self.config, self.grow = config, grow
         self.windows = Windows(excluded)
         self.history: dict[WindowKey, Floats] = {}  # features of closed windows
         self.told: set[WindowKey] = set()  # windows of which people were told: nothing to fit on
@@ -150,7 +154,7 @@ class Watcher:
             rows = self.history.items()
             good = {key: row for key, row in rows if key.hour < self.until and key not in self.windows.excluded}
             episodes = self.spoken(self.until - SPAN)
-            self.fitted = fit_budget(good, self.told, said(good, episodes), began, self.config)
+            self.fitted = fit_budget(good, self.told, said(good, episodes), began, self.config, self.grow)
 
 
 def fit_budget(
@@ -159,6 +163,7 @@ def fit_budget(
     by_rules: dict[WindowKey, int],
     began: int,
     config: ForestConfig,
+    grow: Grow = grow,
 ) -> Fitted | Refusal:
     """Fit on older windows, and set the threshold on those of the latest weeks, which the forest has not seen.
 
@@ -171,7 +176,7 @@ def fit_budget(
     burn = began + min(EVERYTHING_NEW, (since - began) // 4)
     learn = [row for key, row in rows.items() if burn <= key.hour < since and key not in told][-MOST_ROWS:]
     recent = {key: row for key, row in rows.items() if key.hour >= since}
-    forest = fit(np.array(learn).reshape(-1, len(NAMES)), config.groups)
+    forest = fit(np.array(learn).reshape(-1, len(NAMES)), config.groups, grow)
     if isinstance(forest, Refusal):
         return forest
     alarms = round(config.alarms_per_week * trail)
