@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.detect import facts
+from bot.detect.loads import MANY
 from bot.detect.match import Evaluation
 from bot.detect.rules import CompiledRule
-from bot.detect.run import MANY, Detector
+from bot.detect.run import Detector
 from bot.detect.sigma.load import load_rules
 from bot.fields import ACTOR_TYPES, FactSettings
 from bot.model import Finding, Record

@@ -6,7 +6,7 @@ import operator
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache, reduce
+from functools import cached_property, lru_cache, partial, reduce
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import Literal
 
@@ -91,11 +91,16 @@ class View:
         return self._texts[field]
 
     @cached_property
-    def gated(self) -> list[tuple[str | None, ...]]:
-        """Return action and type of each event."""
-        columns = [self.columns.text(field) for field in sorted(GATED)]
-        texts = [[None if code < 0 else one.values[code] for code in one.codes.tolist()] for one in columns]
-        return list(zip(*texts, strict=True))
+    def gated(self) -> tuple[list[tuple[str | None, ...]], Ints, Ints]:
+        """Return the different pairs of action and type, an event that has each, and which of them each event has."""
+        action, type_ = (self.columns.text(field) for field in sorted(GATED))
+        size = len(type_.values) + 1
+        both = (action.codes.astype(np.int64) + 1) * size + type_.codes + 1
+        _, rows, which = np.unique(both, return_index=True, return_inverse=True)
+        texts = [
+            [None if code < 0 else one.values[code] for code in one.codes[rows].tolist()] for one in (action, type_)
+        ]
+        return list(zip(*texts, strict=True)), rows, which
 
     def mask(self, condition: Condition) -> Mask:
         """Return which events satisfy the condition; not to be written to."""
@@ -283,23 +288,18 @@ class Every(Parts):
     __hash__ = Parts.__hash__
 
     def decide(self, view: View) -> Mask:
-        """Return which events satisfy it: cheap parts first, what costs more only for events that are left then."""
-        if len(view.columns) <= FEW:
-            return self._in_turn(view)
-        mask = np.ones(len(view.columns), dtype=np.bool_)
-        for cost, part in sorted(((_cost(view, part), part) for part in self.parts), key=operator.itemgetter(0)):
-            narrow = SPARSE * np.count_nonzero(mask) < cost
-            mask = _narrowed(view, mask, part) if narrow else mask & view.mask(part)
-        return mask
-
-    def _in_turn(self, view: View) -> Mask:
-        """Return the same of a few events: to choose among them would cost more than to look at all."""
+        """Return which events satisfy it: action and type first, which rule out most; then cheap parts before dear
+        ones, and what costs more only for events that are left."""
         gate, others = self._gate
         mask = gate.mask(view) if gate else np.ones(len(view.columns), dtype=np.bool_)
+        if len(view.columns) > FEW:  # of fewer events, to choose among parts costs more than to look at all
+            others = sorted(others, key=partial(_cost, view))
         for part in others:
-            if not mask.any():
+            left = np.count_nonzero(mask)
+            if not left:
                 break
-            mask = mask & view.mask(part)
+            narrow = len(view.columns) > FEW and SPARSE * left < _cost(view, part)
+            mask = _narrowed(view, mask, part) if narrow else mask & view.mask(part)
         return mask
 
     @cached_property
@@ -320,14 +320,15 @@ class _Gate:
 
     def mask(self, view: View) -> Mask:
         """Return which events satisfy it."""
-        pairs = view.gated
-        for row, pair in enumerate(pairs):
-            if pair not in self._known:
-                self._known[pair] = bool(self._decide(View(view.columns.take(np.array([row])))).item())
+        pairs, rows, which = view.gated
+        unknown = [place for place, pair in enumerate(pairs) if pair not in self._known]
+        if unknown:
+            decided = self._decide(View(view.columns.take(rows[unknown])))
+            self._known |= zip([pairs[place] for place in unknown], decided.tolist(), strict=True)
         found = np.fromiter(map(self._known.__getitem__, pairs), dtype=np.bool_, count=len(pairs))
         if len(self._known) > MOST_PAIRS:
             self._known.clear()
-        return found
+        return np.asarray(found[which])
 
     def _decide(self, view: View) -> Mask:
         return reduce(operator.and_, map(view.mask, self._parts))

@@ -226,21 +226,21 @@ class _Facts:
             )
             yield np.array([np.nan if row[0] is None else row[0] for row in rows], dtype=np.float64)
 
-    def _activity(self, actors: Ints, hours: Ints, days: int) -> tuple[Ints, Ints, Ints]:
-        """Return (actor, hour, deletes) of the hours in which these actors did something, sorted: of all that count
-        when asked about so many days before these hours."""
+    def _activity(self, actors: Ints, hours: Ints, days: int, least: int = 0) -> tuple[Ints, Ints, Ints]:
+        """Return (actor, hour, deletes) of the hours in which these actors did something, with so many deletes at
+        least, sorted: of all that count when asked about so many days before these hours."""
         since, until = (int(hours.min()) - 24 * days, int(hours.max())) if len(hours) else (0, 0)
         rows = self._store.rows(
             "SELECT actor, hour, deletes FROM activity WHERE actor IN (SELECT value FROM json_each(?))"
-            " AND hour BETWEEN ? AND ? ORDER BY actor, hour",
-            (as_json(distinct(actors)), since, until),
+            " AND hour BETWEEN ? AND ? AND deletes >= ? ORDER BY actor, hour",
+            (as_json(distinct(actors)), since, until, least),
         )
         actor, hour, deletes = np.array(rows, dtype=np.int64).reshape(-1, 3).T
         return actor, hour, deletes
 
     def _usual_deletes(self, columns: Columns) -> NumberColumn:
         actors, hours = self._key(columns, "actor"), columns.time // HOUR
-        actor, hour, deletes = self._activity(actors, hours, USUAL_DAYS + 1)
+        actor, hour, deletes = self._activity(actors, hours, USUAL_DAYS + 1, least=1)
         spans = _Spans(actor, hour)
         since, until = (spans.places(actors, hours - 24 * days) for days in (USUAL_DAYS + 1, 1))
         so_far = np.concatenate(([0], np.cumsum(deletes)))

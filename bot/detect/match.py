@@ -66,7 +66,9 @@ class Evaluation:
         self._chained: dict[CompiledRule, _Judged] = {}
         self._packed: dict[Condition, list[NDArray[np.uint8]]] = {}
         if self._view is None:
-            self._decide({one.condition: None for rule in rules for one in _plain(rule) if one.condition is not None})
+            self._decide(
+                {one.condition: None for rule in rules for one in plain_rules(rule) if one.condition is not None}
+            )
 
     def bursts(self, rule: CompiledRule, since: int | None = None, until: int | None = None) -> list[Burst]:
         """Return the rule's bursts by time, of anchors with since <= time <= until; earlier events are look-back."""
@@ -168,13 +170,13 @@ class Evaluation:
             )
 
 
-def _plain(rule: CompiledRule) -> Iterator[CompiledRule]:
+def plain_rules(rule: CompiledRule) -> Iterator[CompiledRule]:
     """Yield the plain rules that a rule rests on."""
     if rule.correlation is None:
         yield rule
     else:
         for slot in rule.correlation.slots:
-            yield from _plain(slot.rule)
+            yield from plain_rules(slot.rule)
 
 
 def bursts(rule: CompiledRule, columns: Columns, since: int | None = None, until: int | None = None) -> list[Burst]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
@@ -13,6 +13,7 @@ import numpy as np
 from bot.detect import facts
 from bot.detect.columns import Columns
 from bot.detect.groups import Group, plain_entries, slot_entries
+from bot.detect.loads import MANY, Loader, Task
 from bot.detect.match import Burst, Evaluation, region
 from bot.detect.rules import CompiledRule
 from bot.detect.words import reasons
@@ -22,17 +23,9 @@ from bot.model import Finding
 from bot.store import alerts
 from bot.store.events import Added
 from bot.store.schema import Store
-from bot.times import HOUR
 
 T = TypeVar("T")
 FACT_NAMES = frozenset(field.name for field in FACTS)
-MANY = 20_000  # new events: from so many on, all of their time is looked at again, whatever they have in common
-FEW = 300  # actors and addresses: up to so many, only their events are read
-NEAR = 3 * HOUR
-_OF = (
-    "actor IN (SELECT id FROM actors WHERE name IN (SELECT value FROM json_each(:actor)))",
-    "ip IN (SELECT id FROM addresses WHERE name IN (SELECT value FROM json_each(:ip)))",
-)
 
 
 @dataclass
@@ -43,22 +36,6 @@ class Report:
     failed: list[tuple[str, str]] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class _Task:
-    """One rule to evaluate again: for these groups (None: all), from `lo` to `hi`, in place of these findings."""
-
-    rule: CompiledRule
-    groups: frozenset[Group] | None
-    lo: int
-    hi: int
-    stored: tuple[Finding, ...]
-
-    @property
-    def reach(self) -> int:
-        """For how long events are needed."""
-        return self.hi - self.lo + self.rule.lookback
-
-
 @dataclass
 class Detector:
     """Evaluates rules where events came or changed; the same whether live, late, imported or tried again."""
@@ -67,12 +44,15 @@ class Detector:
     settings: FactSettings
     many: int = MANY
 
+    def __post_init__(self) -> None:
+        self._loader = Loader(self.store, self.settings, self.many)
+
     def run_once(self, rules: Iterable[CompiledRule], added: Added, now: int, *, history: bool) -> Report:
         """Bring the findings up to date with what was added. Has to run inside the pass's transaction."""
         report = Report()
         if not added.count:
             return report
-        if self._many("id > ?", added.after):
+        if self._loader.many_of("id > ?", added.after):
             tasks = [task for rule in rules for task in self._guarded(report, rule, partial(self._all, rule, added))]
             self._evaluate(tasks, report, now, history)
             return report
@@ -113,7 +93,7 @@ class Detector:
             {"after": added.after, "since": added.since, "until": added.until},
         )
 
-    def _task(self, rule: CompiledRule, evaluation: Evaluation, *, all_groups: bool) -> list[_Task]:
+    def _task(self, rule: CompiledRule, evaluation: Evaluation, *, all_groups: bool) -> list[Task]:
         """Return what has to be evaluated again, nothing where the events do not concern the rule.
 
         With `all_groups` an event counts even if the rule does not match it (any more): its facts may have changed, and
@@ -128,13 +108,13 @@ class Detector:
         times = affected.time[matched]
         return [self._again(rule, groups, int(times.min()), int(times.max()))]
 
-    def _all(self, rule: CompiledRule, added: Added) -> list[_Task]:
+    def _all(self, rule: CompiledRule, added: Added) -> list[Task]:
         """Return that all groups have to be evaluated again, from the first to the last event that may matter."""
         by_fact = bool(rule.fields & FACT_NAMES) and added.late
         until = self.store.value("SELECT max(time) FROM events") if by_fact else added.until
         return [self._again(rule, None, added.since, until)]
 
-    def _again(self, rule: CompiledRule, groups: frozenset[Group] | None, t0: int, t1: int) -> _Task:
+    def _again(self, rule: CompiledRule, groups: frozenset[Group] | None, t0: int, t1: int) -> Task:
         """Return what to evaluate again because of events between two times.
 
         Findings that ended before are read only where one that is touched reaches back to them: groups with months of
@@ -145,11 +125,7 @@ class Detector:
             since = lo
             stored = self._stored(rule, groups, since)
             lo, hi, places = region(rule, t0, t1, [(f.first, f.last) for f in stored])
-        return _Task(rule, groups, lo, hi, tuple(stored[place] for place in places))
-
-    def _many(self, where: str, *parameters: int) -> bool:
-        some = f"SELECT 1 FROM events WHERE {where} LIMIT {self.many + 1}"
-        return bool(self.store.value(f"SELECT count(*) > {self.many} FROM ({some})", parameters))
+        return Task(rule, groups, lo, hi, tuple(stored[place] for place in places))
 
     def _stored(self, rule: CompiledRule, groups: frozenset[Group] | None, since: int) -> list[Finding]:
         if groups is None:
@@ -162,8 +138,8 @@ class Detector:
         )
 
     # -- evaluating --------------------------------------------------------------------------------------------
-    def _evaluate(self, tasks: Sequence[_Task], report: Report, now: int, history: bool) -> None:
-        for columns, some in self._loads(tasks):
+    def _evaluate(self, tasks: Sequence[Task], report: Report, now: int, history: bool) -> None:
+        for columns, some in self._loader.loads(tasks):
             evaluation = Evaluation(columns, [task.rule for task in some])
             for task in some:
                 before = len(report.failed)
@@ -171,34 +147,6 @@ class Detector:
                 if len(report.failed) == before:
                     mine = [burst for burst in bursts if task.groups is None or burst.group in task.groups]
                     report.changed += self._reconcile(task, mine, now, history)
-
-    def _loads(self, tasks: Sequence[_Task]) -> Iterator[tuple[Columns, list[_Task]]]:
-        """Yield the events for which tasks: of rules by actor or address only the events of those concerned.
-
-        Tasks that reach far back have events of their own, as they concern fewer: at ten million events, a third of
-        the rows.
-        """
-        entities = [task for task in tasks if _by_entity(task)]
-        near = [task for task in entities if task.reach <= NEAR]
-        parts = [near, [task for task in entities if task not in near]]
-        narrow = [some for some in parts if some and sum(map(len, _names(some).values())) <= FEW]
-        if wide := [task for task in tasks if not any(task in some for some in narrow)]:
-            yield self._everything(*_span(wide)), wide
-        for some in narrow:
-            yield self._of_entities(*_span(some), _names(some)), some
-
-    def _everything(self, since: int, until: int) -> Columns:
-        if self._many("time BETWEEN ? AND ?", since, until):
-            return facts.read_span(self.store, self.settings, since, until)
-        return facts.read(self.store, self.settings, "e.time BETWEEN ? AND ?", (since, until))
-
-    def _of_entities(self, since: int, until: int, names: dict[str, set[str]]) -> Columns:
-        # A UNION, not an OR: for that SQLite reads all that the actors ever did (100 ms of a million, now 4)
-        parts = [f"SELECT id FROM events WHERE {same} AND time BETWEEN :since AND :until" for same in _OF]
-        found = {part: json.dumps(sorted(values)) for part, values in names.items()}
-        span = {"since": since, "until": until}
-        where = f"e.id IN ({' UNION '.join(parts)})"
-        return facts.read(self.store, self.settings, where, span | found, whole_of=names["actor"])
 
     def _guarded(self, report: Report, rule: CompiledRule, compute: Callable[[], list[T]]) -> list[T]:
         """Compute, or note that this rule raised: one rule's fault must stop neither the events nor other rules."""
@@ -211,7 +159,7 @@ class Detector:
             return []
 
     # -- findings ----------------------------------------------------------------------------------------------
-    def _reconcile(self, task: _Task, bursts: Sequence[Burst], now: int, history: bool) -> list[Finding]:
+    def _reconcile(self, task: Task, bursts: Sequence[Burst], now: int, history: bool) -> list[Finding]:
         """Make the stored findings of a task what its bursts say; return those that are new or changed.
 
         A burst takes over the oldest finding that overlaps it; further ones are merged into that; a finding that no
@@ -272,21 +220,4 @@ def _groups(rule: CompiledRule, evaluation: Evaluation, columns: Columns, *, all
         matched = [everything if all_groups else evaluation.matching(slot.rule) for slot in slots]
         entries = slot_entries(rule.correlation.group_by, slots, matched, columns)
     _, first = np.unique(entries.line.groups, return_index=True)
-    return frozenset(entries.group(columns, int(entry)) for entry in first)
-
-
-def _by_entity(task: _Task) -> bool:
-    """Tell whether every group of a task names an actor or an address, so that only their events matter."""
-    return task.groups is not None and all(any(name in ("actor", "ip") for name, _ in group) for group in task.groups)
-
-
-def _names(tasks: Iterable[_Task]) -> dict[str, set[str]]:
-    """Return the actors and addresses of groups."""
-    pairs = {pair for task in tasks for group in task.groups or () for pair in group}
-    return {part: {value for name, value in pairs if name == part} for part in ("actor", "ip")}
-
-
-def _span(tasks: Iterable[_Task]) -> tuple[int, int]:
-    """Return from when to when events are needed."""
-    some = list(tasks)
-    return min(task.lo - task.rule.lookback for task in some), max(task.hi for task in some)
+    return frozenset(entries.groups(columns, first))
