@@ -61,6 +61,7 @@ def test_only_kinds_that_a_rule_may_look_at_are_read(store: Store) -> None:
 
     def read(*rules: CompiledRule) -> list[int]:
         tasks = [Task(rule, None, START, START + HOUR, ()) for rule in rules]
+        loader.kinds.refresh()
         return [len(columns) for columns, _ in loader.loads(tasks)]
 
     add(store, [record(START + n, action, object_=f"o{n}") for n, action in enumerate(["UPDATE"] * 5 + ["DELETE"] * 3)])
@@ -70,5 +71,13 @@ def test_only_kinds_that_a_rule_may_look_at_are_read(store: Store) -> None:
     assert read(deletion) == [4]
 
 
-def test_where_nothing_is_stored_nothing_is_ruled_out(store: Store) -> None:
-    assert Kinds(store).of([compiled("{action: DELETE}")]) is None
+def test_a_rule_is_concerned_by_the_kinds_that_it_may_look_at(store: Store) -> None:
+    """Where nothing is known of the kinds there are, nothing is ruled out."""
+    kinds, deletion = Kinds(store), compiled("{action: DELETE, object: x}")
+    kinds.refresh()
+    assert kinds.ids([deletion]) is None
+    assert kinds.may_concern(deletion, [("UPDATE", "ROLE")])
+    add(store, [record(START, "UPDATE", type_="ROLE"), record(START, "DELETE", type_="SERVICE")])
+    kinds.refresh()
+    assert not kinds.may_concern(deletion, [("UPDATE", "ROLE")])
+    assert kinds.may_concern(deletion, [("UPDATE", "ROLE"), ("DELETE", "ROLE")])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import reduce
+from itertools import compress
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -14,6 +15,7 @@ from bot.detect.match import plain_rules
 from bot.detect.rules import CompiledRule
 from bot.store.schema import Store
 
+Kind = tuple[str, str]  # action and type
 KIND_SQL = "(e.type << 32 | e.action)"
 MOST = 10_000  # kinds: of more than that, rules are not asked
 WORTH = 0.5  # of all kinds: a rule that may look at more spares too little
@@ -24,25 +26,13 @@ class Kinds:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._sizes = (0, 0)
+        self._sizes: tuple[int | None, ...] = (None, None)
+        self.all: list[Kind] = []  # (action, type) each; none where there are too many
         self._ids, self._view = np.zeros(0, dtype=np.int64), View(_columns((), ()))
-        self._known: WeakKeyDictionary[CompiledRule, Mask] = WeakKeyDictionary()
+        self._known: WeakKeyDictionary[CompiledRule, tuple[Mask, frozenset[Kind]]] = WeakKeyDictionary()
 
-    def of(self, rules: Iterable[CompiledRule]) -> Ints | None:
-        """Return the kinds (as in KIND_SQL) that some rules may look at; None where these are most."""
-        self._refresh()
-        masks = [self._mask(rule) for rule in rules]
-        wanted = reduce(np.logical_or, masks, np.zeros(len(self._ids), dtype=np.bool_))
-        few = np.count_nonzero(wanted) <= WORTH * len(self._ids) and len(self._ids) > 0
-        return self._ids[wanted] if few else None
-
-    def _mask(self, rule: CompiledRule) -> Mask:
-        if rule not in self._known:
-            conditions = [one.condition for one in plain_rules(rule) if one.condition is not None]
-            self._known[rule] = reduce(np.logical_or, (may_hold(self._view, one) for one in conditions))
-        return self._known[rule]
-
-    def _refresh(self) -> None:
+    def refresh(self) -> None:
+        """Take notice of kinds that are new in the store."""
         sizes = self._store.rows("SELECT (SELECT max(id) FROM types), (SELECT max(id) FROM actions)")[0]
         if sizes == self._sizes:
             return
@@ -52,8 +42,27 @@ class Kinds:
         if len(types) * len(actions) > MOST:
             types, actions = [], []
         self._sizes, self._known = sizes, WeakKeyDictionary()
-        self._ids = np.array([one << 32 | other for one, _ in types for other, _ in actions], dtype=np.int64)
+        self.all = [(action, type_) for _, type_ in types for _, action in actions]
+        self._ids = np.array([type_ << 32 | action for type_, _ in types for action, _ in actions], dtype=np.int64)
         self._view = View(_columns([name for _, name in types], [name for _, name in actions]))
+
+    def ids(self, rules: Iterable[CompiledRule]) -> Ints | None:
+        """Return the kinds (as in KIND_SQL) that some rules may look at; None where these are most."""
+        masks = [self._of(rule)[0] for rule in rules]
+        wanted = reduce(np.logical_or, masks, np.zeros(len(self._ids), dtype=np.bool_))
+        few = 0 < np.count_nonzero(wanted) <= WORTH * len(self._ids)
+        return self._ids[wanted] if few else None
+
+    def may_concern(self, rule: CompiledRule, kinds: Collection[tuple[str | None, ...]]) -> bool:
+        """Tell whether a rule may look at events of one of these kinds, (action, type) each."""
+        return not self.all or not self._of(rule)[1].isdisjoint(kinds)
+
+    def _of(self, rule: CompiledRule) -> tuple[Mask, frozenset[Kind]]:
+        if rule not in self._known:
+            conditions = [one.condition for one in plain_rules(rule) if one.condition is not None]
+            mask = reduce(np.logical_or, (may_hold(self._view, one) for one in conditions))
+            self._known[rule] = mask, frozenset(compress(self.all, mask.tolist()))
+        return self._known[rule]
 
 
 def _columns(types: Iterable[str], actions: Iterable[str]) -> Columns:

@@ -48,7 +48,7 @@ class Loader:
     """Reads events for tasks, those together that need about the same."""
 
     def __init__(self, store: Store, settings: FactSettings, many: int = MANY) -> None:
-        self._store, self._settings, self._many, self._kinds = store, settings, many, Kinds(store)
+        self._store, self._settings, self._many, self.kinds = store, settings, many, Kinds(store)
 
     def loads(self, tasks: Sequence[Task]) -> Iterator[tuple[Columns, list[Task]]]:
         """Yield events, and the tasks for which they are enough.
@@ -58,7 +58,7 @@ class Loader:
         """
         parts: defaultdict[tuple[bool, bool, bool], list[Task]] = defaultdict(list)
         for task in tasks:
-            few = self._kinds.of((task.rule,)) is not None
+            few = self.kinds.ids((task.rule,)) is not None
             parts[_by_entity(task), few, task.reach <= NEAR].append(task)
         wide: dict[bool, list[Task]] = {True: [], False: []}
         for (by_entity, few, _), some in parts.items():
@@ -92,7 +92,7 @@ class Loader:
         self, tasks: Iterable[Task], where: str, parameters: dict[str, Any], whole_of: set[str] | None = None
     ) -> Columns:
         """Return events of the kinds that the tasks' rules may look at; `whole_of` as in `facts.read`."""
-        kinds = self._kinds.of(task.rule for task in tasks)
+        kinds = self.kinds.ids(task.rule for task in tasks)
         if kinds is not None:
             where = f"{where} AND {KIND_SQL} IN (SELECT value FROM json_each(:kinds))"
             parameters, whole_of = parameters | {"kinds": as_json(kinds)}, None

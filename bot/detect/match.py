@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import cached_property, reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,6 +80,11 @@ class Evaluation:
         return sorted(
             self._describe(judged, start, end, last), key=lambda burst: (burst.first, burst.last, burst.group)
         )
+
+    @cached_property
+    def kinds(self) -> frozenset[tuple[str | None, ...]] | None:
+        """Action and type of the events, None where these are many."""
+        return None if self._view is None else frozenset(self._view.gated[0])
 
     def matching(self, rule: CompiledRule) -> Mask:
         """Return the events that the rule looks at: what its plain rules match, joined."""

@@ -52,6 +52,7 @@ class Detector:
         report = Report()
         if not added.count:
             return report
+        self._loader.kinds.refresh()
         if self._loader.many_of("id > ?", added.after):
             tasks = [task for rule in rules for task in self._guarded(report, rule, partial(self._all, rule, added))]
             self._evaluate(tasks, report, now, history)
@@ -70,6 +71,7 @@ class Detector:
     def run_span(self, rules: Iterable[CompiledRule], since: int, until: int, now: int, *, history: bool) -> Report:
         """Bring the findings up to date with all events of a span: for what an earlier pass could not look at."""
         report = Report()
+        self._loader.kinds.refresh()
         span = Evaluation(facts.read(self.store, self.settings, "e.time BETWEEN ? AND ?", (since, until)))
         tasks = []
         for rule in rules:
@@ -99,7 +101,9 @@ class Detector:
         With `all_groups` an event counts even if the rule does not match it (any more): its facts may have changed, and
         where groups are made of facts, it may have left one that its fields no longer name.
         """
-        affected = evaluation.columns
+        affected, kinds = evaluation.columns, evaluation.kinds
+        if kinds is not None and not self._loader.kinds.may_concern(rule, kinds):
+            return []
         matched = np.ones(len(affected), dtype=np.bool_) if all_groups else evaluation.matching(rule)
         if not matched.any():
             return []
@@ -109,7 +113,10 @@ class Detector:
         return [self._again(rule, groups, int(times.min()), int(times.max()))]
 
     def _all(self, rule: CompiledRule, added: Added) -> list[Task]:
-        """Return that all groups have to be evaluated again, from the first to the last event that may matter."""
+        """Return that all groups have to be evaluated again, from the first to the last event that may matter; nothing
+        where the rule concerns no kind of event that there is."""
+        if not self._loader.kinds.may_concern(rule, self._loader.kinds.all):
+            return []
         by_fact = bool(rule.fields & FACT_NAMES) and added.late
         until = self.store.value("SELECT max(time) FROM events") if by_fact else added.until
         return [self._again(rule, None, added.since, until)]
