@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -81,3 +82,26 @@ def test_a_rule_is_concerned_by_the_kinds_that_it_may_look_at(store: Store) -> N
     kinds.refresh()
     assert not kinds.may_concern(deletion, [("UPDATE", "ROLE")])
     assert kinds.may_concern(deletion, [("UPDATE", "ROLE"), ("DELETE", "ROLE")])
+
+
+class FailedError(Exception):
+    """What a pass raises here."""
+
+
+def test_a_pass_that_failed_leaves_no_kind_behind(store: Store) -> None:
+    """The next new kind takes its id."""
+    kinds, deletion = Kinds(store), compiled("{type: ROLE}")
+    add(store, [record(START, type_="SERVICE")])
+
+    def failing_pass() -> None:
+        with store.write():
+            add(store, [record(START, type_="TEAM")])
+            kinds.refresh()
+            raise FailedError
+
+    with pytest.raises(FailedError):
+        failing_pass()
+    add(store, [record(START, type_="ROLE")])
+    kinds.refresh()
+    assert {type_ for _, type_ in kinds.all} == {"SERVICE", "ROLE"}
+    assert kinds.may_concern(deletion, kinds.all)

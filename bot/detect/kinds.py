@@ -26,22 +26,18 @@ class Kinds:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._sizes: tuple[int | None, ...] = (None, None)
+        self._rows: list[list[tuple[int, str]]] = []
         self.all: list[Kind] = []  # (action, type) each; none where there are too many
         self._ids, self._view = np.zeros(0, dtype=np.int64), View(_columns((), ()))
         self._known: WeakKeyDictionary[CompiledRule, tuple[Mask, frozenset[Kind]]] = WeakKeyDictionary()
 
     def refresh(self) -> None:
         """Take notice of kinds that are new in the store."""
-        sizes = self._store.rows("SELECT (SELECT max(id) FROM types), (SELECT max(id) FROM actions)")[0]
-        if sizes == self._sizes:
+        rows = [self._store.rows(f"SELECT id, name FROM {table} ORDER BY id") for table in ("types", "actions")]
+        if rows == self._rows:  # the names, not only how many: after a pass that failed, an id may name another
             return
-        types, actions = (
-            self._store.rows(f"SELECT id, name FROM {table} ORDER BY id") for table in ("types", "actions")
-        )
-        if len(types) * len(actions) > MOST:
-            types, actions = [], []
-        self._sizes, self._known = sizes, WeakKeyDictionary()
+        self._rows, self._known = rows, WeakKeyDictionary()
+        types, actions = rows if len(rows[0]) * len(rows[1]) <= MOST else ([], [])
         self.all = [(action, type_) for _, type_ in types for _, action in actions]
         self._ids = np.array([type_ << 32 | action for type_, _ in types for action, _ in actions], dtype=np.int64)
         self._view = View(_columns([name for _, name in types], [name for _, name in actions]))

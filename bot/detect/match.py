@@ -72,6 +72,8 @@ class Evaluation:
 
     def bursts(self, rule: CompiledRule, since: int | None = None, until: int | None = None) -> list[Burst]:
         """Return the rule's bursts by time, of anchors with since <= time <= until; earlier events are look-back."""
+        if not self._may_fire(rule):
+            return []
         judged = self._judge(rule)
         line = judged.entries.line
         anchors = np.flatnonzero(judged.anchors & _between(line.time, since, until))
@@ -114,12 +116,21 @@ class Evaluation:
         """Return what a correlation counts of a rule: matching events, or the anchors of another correlation."""
         if rule.correlation is None:
             return self._condition(rule)
+        mask = np.zeros(len(self.columns), dtype=np.bool_)
+        if not self._may_fire(rule):
+            return mask
         if rule not in self._chained:
             self._chained[rule] = self._judge(rule)
         judged = self._chained[rule]
-        mask = np.zeros(len(self.columns), dtype=np.bool_)
         mask[judged.entries.line.rows[judged.anchors]] = True
         return mask
+
+    def _may_fire(self, rule: CompiledRule) -> bool:
+        """Tell whether there are events enough for a burst, whatever their groups: in small passes, rarely."""
+        if rule.correlation is None:
+            return bool(self._condition(rule).any())
+        counts = [int(np.count_nonzero(self._events(slot.rule))) for slot in rule.correlation.slots]
+        return _possible(rule.correlation, counts)
 
     def _judge(self, rule: CompiledRule) -> _Judged:
         return self._judge_plain(rule) if rule.correlation is None else self._judge_windows(rule.correlation)
@@ -224,6 +235,15 @@ def _between(time: Ints, since: int | None, until: int | None) -> Mask:
     if until is not None:
         wanted &= time <= until
     return wanted
+
+
+def _possible(correlation: Correlation, counts: Sequence[int]) -> bool:
+    """Tell whether so many events of each slot can make an anchor at all."""
+    if correlation.kind in ("event_count", "value_count"):
+        return sum(counts) >= correlation.least
+    if correlation.terms:
+        return any(all(counts[slot] for slot in term.present) for term in correlation.terms)
+    return sum(count > 0 for count in counts) >= correlation.least
 
 
 def _within(seen: Ints, correlation: Correlation) -> Mask:
