@@ -13,7 +13,7 @@ from bot.detect.forest.profiles import Floats
 
 Ints = NDArray[np.int64]
 TREES, SAMPLES, SEED = 100, 2048, 7
-CHUNK = 2000  # rows that fall at a time, to bound memory
+CHUNK = 250  # rows that fall at a time: 25,000 numbers stay in the processor's cache
 LEAST_ROWS = 100  # fewer windows than that say nothing about what is usual
 SHARPEN = 1.5  # one very surprising group says more than several slightly surprising ones
 RARE = 0.99  # both scores are scaled so that one row in a hundred makes 1
@@ -28,13 +28,16 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Trees:
-    """An IsolationForest as flat arrays: rows fall through all trees at once, ten times faster for a few rows."""
+    """An IsolationForest as flat arrays: rows fall through all trees at once.
 
-    roots: Ints
-    left: Ints
-    right: Ints
-    feature: Ints
-    limit: Floats
+    A row at node n goes to `child[2n]` where its `feature[n]` is at most `limit[n]`, else to `child[2n + 1]`; a leaf's
+    children are itself. Narrow types: half the time of int64 and float64, the same answers.
+    """
+
+    roots: NDArray[np.int32]
+    child: NDArray[np.int32]
+    feature: NDArray[np.int32]
+    limit: NDArray[np.float32]
     length: Floats
     depth: int
     normal: float
@@ -45,12 +48,14 @@ class Trees:
         return np.concatenate(chunks) if chunks else np.zeros(0)
 
     def _score(self, rows: Floats) -> Floats:
-        at = np.tile(self.roots, (len(rows), 1))
-        row = np.arange(len(rows))[:, None]
-        values = rows.astype(np.float32)
+        count, width = rows.shape
+        values = rows.astype(np.float32).ravel()
+        begin = np.repeat(np.arange(count, dtype=np.int32) * width, len(self.roots))
+        at = np.tile(self.roots, count)
         for _ in range(self.depth):
-            at = np.where(values[row, self.feature[at]] <= self.limit[at], self.left[at], self.right[at])
-        scores: Floats = 2.0 ** (-self.length[at].sum(axis=1) / self.normal)
+            above = values.take(begin + self.feature.take(at)) > self.limit.take(at)
+            at = self.child.take(2 * at + above)
+        scores: Floats = 2.0 ** (-self.length.take(at).reshape(count, -1).sum(axis=1) / self.normal)
         return scores
 
 
@@ -73,15 +78,20 @@ def grow(rows: Floats) -> Trees:
     right = np.where(leaf, here, np.concatenate([tree.children_right for tree in trees]) + offset)
     depths = _depths(roots, left, right, leaf)
     return Trees(
-        roots=roots,
-        left=left,
-        right=right,
-        feature=np.where(leaf, 0, np.concatenate([tree.feature for tree in trees])),
-        limit=np.concatenate([tree.threshold for tree in trees]),
+        roots=roots.astype(np.int32),
+        child=np.stack((left, right), axis=1).ravel().astype(np.int32),
+        feature=np.where(leaf, 0, np.concatenate([tree.feature for tree in trees])).astype(np.int32),
+        limit=_rounded_down(np.concatenate([tree.threshold for tree in trees])),
         length=depths + _path_length(np.concatenate([tree.n_node_samples for tree in trees])),
         depth=int(depths.max()),
         normal=TREES * float(_path_length(np.array([samples]))[0]),
     )
+
+
+def _rounded_down(limits: Floats) -> NDArray[np.float32]:
+    """Return, of each limit, the greatest float32 that is not above it: which float32 is above one, is above both."""
+    near = limits.astype(np.float32)
+    return np.where(near > limits, np.nextafter(near, np.float32(-np.inf)), near)
 
 
 def _depths(roots: Ints, left: Ints, right: Ints, leaf: NDArray[np.bool_]) -> Floats:
