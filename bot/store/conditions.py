@@ -38,25 +38,29 @@ class Names:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self._known: dict[tuple[str, ...], list[int]] = {}
+        self._known: dict[tuple[str, ...], tuple[list[int], str]] = {}
 
-    def ids(self, field: str, names: str, parameters: list[Any]) -> list[int]:
-        """Return the ids of a field's names that satisfy an SQL condition."""
+    def ids(self, field: str, names: str, parameters: list[Any]) -> tuple[list[int], str]:
+        """Return the ids of a field's names that satisfy an SQL condition, and the same as JSON, for SQL.
+
+        SQLite makes the JSON: 30,000 ids take 18 ms so, row by row 24 and 3 more to write them.
+        """
         key = (field, names, *parameters)
         if key not in self._known:
-            select = f"SELECT id FROM {DICTIONARIES[field]} WHERE {names}"
-            self._known[key] = [number for (number,) in self.connection.execute(select, parameters)]
+            select = f"SELECT json_group_array(id) FROM {DICTIONARIES[field]} WHERE {names}"
+            (encoded,) = self.connection.execute(select, parameters).fetchone()
+            self._known[key] = json.loads(encoded), encoded
         return self._known[key]
 
     def of(self, term: Word | Match | Within) -> dict[str, list[int]] | None:
         """Return the ids with which a term holds, by field; None where it does not hang on names."""
         match term:
             case Word(pattern):
-                return {field: self.ids(field, *_fitting(field, (pattern,))) for field in ("object", "actor")}
+                return {field: self.ids(field, *_fitting(field, (pattern,)))[0] for field in ("object", "actor")}
             case Match(field, patterns) if field in DICTIONARIES:
-                return {field: self.ids(field, *_fitting(field, patterns))}
+                return {field: self.ids(field, *_fitting(field, patterns))[0]}
             case Within(networks):
-                return {"ip": self.ids("ip", *_inside(networks))}
+                return {"ip": self.ids("ip", *_inside(networks))[0]}
         return None
 
 
@@ -229,11 +233,11 @@ def _listed(field: str, names: str, parameters: list[Any], frame: _Frame) -> Sql
     """Return that a dictionary-encoded field has one of the names that satisfy a condition."""
     if frame.names is None:
         return f"e.{field} IN (SELECT id FROM {DICTIONARIES[field]} WHERE {names})", parameters
-    ids = frame.names.ids(field, names, parameters)
+    ids, encoded = frame.names.ids(field, names, parameters)
     if len(ids) == 1:  # then the index gives the events in order of time
         return f"e.{field} = ?", ids
     hint = "" if len(ids) <= FEW else "+"  # a plus keeps SQLite from using the field's index
-    return f"{hint}e.{field} IN (SELECT value FROM json_each(?))", [json.dumps(ids)]
+    return f"{hint}e.{field} IN (SELECT value FROM json_each(?))", [encoded]
 
 
 def _inside(networks: Iterable[IPv4Network | IPv6Network]) -> Sql:
