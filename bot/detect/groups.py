@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 
 import numpy as np
 
-from bot.detect.columns import BoolColumn, Columns, Ints, NumberColumn, TextColumn
+from bot.detect.columns import BoolColumn, Codes, Columns, Ints, NumberColumn, TextColumn
 from bot.detect.conditions import Mask
 from bot.detect.rules import CompiledRule, Slot
 from bot.detect.sliding import Timeline, stable_order
@@ -37,6 +37,12 @@ class Entries:
         """The name in its group that is an actor's for some of its rules: `actor`, or an alias of it."""
         pairs = (pair for fields in self.fields for pair in zip(self.names, fields, strict=True))
         return next((name for name, field in pairs if field == "actor"), None)
+
+    def take(self, entries: Ints) -> Entries:
+        """Return these entries; their indexes rise."""
+        line = Timeline(self.line.times, self.line.rows[entries], self.line.groups[entries])
+        slots = tuple(slot[entries] for slot in self.slots)
+        return replace(self, line=line, slots=slots, variants=self.variants[entries])
 
     def group(self, columns: Columns, entry: int) -> Group:
         """Return the group of an entry as (name, value) pairs."""
@@ -85,7 +91,7 @@ def slot_entries(names: tuple[str, ...], slots: Sequence[Slot], matched: Sequenc
         any_slot = reduce(np.logical_or, mine)
         here = reduce(np.logical_and, (codes[number] >= 0 for codes, _ in positions), any_slot)
         rows = np.flatnonzero(here)
-        parts.append((rows, [codes[number][rows] for codes, _ in positions]))
+        parts.append((rows, [codes[number][rows].astype(np.int64) for codes, _ in positions]))
     rows = np.concatenate([part[0] for part in parts])
     coded = [(np.concatenate([part[1][i] for part in parts]), size) for i, (_, size) in enumerate(positions)]
     groups = _combine(coded, len(rows), len(columns))
@@ -126,13 +132,13 @@ def counted_values(entries: Entries, slots: Sequence[Slot], columns: Columns) ->
         known = reduce(np.logical_and, (codes[number][rows] >= 0 for codes, _ in positions))
         found.append(picked[known])
         for place, (codes, _) in enumerate(positions):
-            coded[place].append(codes[number][rows[known]])
+            coded[place].append(codes[number][rows[known]].astype(np.int64))
     whole = np.concatenate(found)
     parts = [(np.concatenate(coded[place]), size) for place, (_, size) in enumerate(positions)]
     return whole, _combine(parts, len(whole), len(columns))
 
 
-def common_codes(columns: Columns, fields: Sequence[str]) -> tuple[list[Ints], int]:
+def common_codes(columns: Columns, fields: Sequence[str]) -> tuple[list[Codes | Ints], int]:
     """Return each field's codes for all events, the same code for the same value in all of them, and their number."""
     found = [columns[field] for field in fields]
     texts = [column for column in found if isinstance(column, TextColumn)]
@@ -145,10 +151,10 @@ def common_codes(columns: Columns, fields: Sequence[str]) -> tuple[list[Ints], i
     return [np.where(gone, -1, part) for gone, part in zip(missing, split, strict=True)], len(known)
 
 
-def _common_texts(texts: dict[str, TextColumn], fields: Sequence[str]) -> tuple[list[Ints], int]:
+def _common_texts(texts: dict[str, TextColumn], fields: Sequence[str]) -> tuple[list[Codes | Ints], int]:
     if len(texts) == 1:
         column = texts[fields[0]]
-        return [column.codes.astype(np.int64)] * len(fields), len(column.values)
+        return [column.codes] * len(fields), len(column.values)
     numbers: dict[str, int] = {}
     shared = {}
     for field, column in texts.items():

@@ -43,12 +43,19 @@ class Burst:
 
 @dataclass(frozen=True)
 class _Judged:
-    """Entries of a rule, which of them are anchors, where each one's window begins, and the values counted."""
+    """Entries of a rule, which of them are anchors, how long their windows are, and the values counted in bursts.
+
+    The window of a plain rule is the event itself.
+    """
 
     entries: Entries
     anchors: Mask
-    start: Ints
+    span: int | None = None
     values: tuple[Ints, Ints] | None = None
+
+    def start(self, anchors: Ints) -> Ints:
+        """Return where the windows of some anchors begin."""
+        return anchors if self.span is None else self.entries.line.since_of(anchors, self.span)
 
 
 SLICE = 1 << 18  # events whose conditions are decided at once: a byte an event for each answer; a multiple of 8
@@ -78,7 +85,7 @@ class Evaluation:
         line = judged.entries.line
         anchors = np.flatnonzero(judged.anchors & _between(line.time, since, until))
         first, last = join(line, anchors, rule.join)
-        start, end = judged.start[first], line.through[last]
+        start, end = judged.start(first), line.through[last]
         return sorted(
             self._describe(judged, start, end, last), key=lambda burst: (burst.first, burst.last, burst.group)
         )
@@ -138,19 +145,30 @@ class Evaluation:
     def _judge_plain(self, rule: CompiledRule) -> _Judged:
         entries = plain_entries(rule, self.columns, self._condition(rule))
         size = len(entries.line)
-        return _Judged(entries, np.ones(size, dtype=np.bool_), np.arange(size))
+        return _Judged(entries, np.ones(size, dtype=np.bool_))
 
     def _judge_windows(self, correlation: Correlation) -> _Judged:
         matched = [self._events(slot.rule) for slot in correlation.slots]
         entries = slot_entries(correlation.group_by, correlation.slots, matched, self.columns)
-        start = entries.line.since(correlation.timespan)
         if correlation.kind == "value_count":
-            values = counted_values(entries, correlation.slots, self.columns)
-            seen = distinct(entries.line, *values, correlation.timespan)
-            return _Judged(entries, _within(seen, correlation), start, values)
+            return self._judge_values(correlation, entries)
+        line, span = entries.line, correlation.timespan
         if correlation.kind == "event_count":
-            return _Judged(entries, _within(entries.line.through - start, correlation), start)
-        return _Judged(entries, _together(entries, correlation, start), start)
+            enough = line.crowded(correlation.least, span)
+            if correlation.most is not None:
+                enough &= line.through - line.since(span) <= correlation.most
+            return _Judged(entries, enough, span)
+        return _Judged(entries, _together(entries, correlation, line.since(span)), span)
+
+    def _judge_values(self, correlation: Correlation, entries: Entries) -> _Judged:
+        """Judge by distinct values, only where windows hold as many events as values are wanted: mostly few."""
+        span = correlation.timespan
+        anchors = entries.line.crowded(correlation.least, span)
+        kept = entries.line.covered(anchors, span)
+        part = entries.take(kept)
+        holders, codes = counted_values(part, correlation.slots, self.columns)
+        anchors[kept] &= _within(distinct(part.line, holders, codes, span), correlation)
+        return _Judged(entries, anchors, span, (kept[holders], codes))
 
     def _describe(self, judged: _Judged, start: Ints, end: Ints, last: Ints) -> Iterable[Burst]:
         """Return the bursts whose events are the entries [start, end) and whose last anchors are `last`."""

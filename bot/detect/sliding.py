@@ -74,9 +74,27 @@ class Timeline:
         """Return for each entry the index of the first one of its group at or after its time - span."""
         return np.searchsorted(self._key, self._base + self._ranks(-span, "left"))
 
+    def since_of(self, entries: Ints, span: int) -> Ints:
+        """Return the same of some entries."""
+        ranks = np.searchsorted(self.times, self.time[entries] - span, "left")
+        return np.searchsorted(self._key, self._base[entries] + ranks)
+
     def until(self, span: int) -> Ints:
         """Return for each entry the index after the last one of its group at or before its time + span."""
         return np.searchsorted(self._key, self._base + self._ranks(span, "right"))
+
+    def crowded(self, least: int, span: int) -> Mask:
+        """Return which entries have so many in their window, themselves among them: the first of the last so many is
+        not too old. A search for every window's begin would take ten times as long."""
+        first = self.through - max(least, 1)
+        return np.asarray((first >= self.begin) & (self.time[np.maximum(first, 0)] >= self.time - span))
+
+    def covered(self, chosen: Mask, span: int) -> Ints:
+        """Return the indexes of the entries in the windows of chosen entries, rising."""
+        some, size = np.flatnonzero(chosen), len(self) + 1
+        begin, end = self.since_of(some, span), self.through[some]
+        steps = np.bincount(begin, minlength=size) - np.bincount(end, minlength=size)
+        return np.flatnonzero(np.cumsum(steps)[: len(self)])
 
     def _ranks(self, shift: int, side: Literal["left", "right"]) -> Ints:
         # Sorted questions are answered several times faster, so with many entries ask for all events in order.
