@@ -31,12 +31,16 @@ class Job:
 
 
 class Schedule:
-    """Runs jobs, each never beside itself, until it is stopped."""
+    """Runs jobs, each never beside itself, until it is stopped.
+
+    Each in a thread of its own, which has a connection of its own: if jobs shared their threads, each connection would
+    come to keep all the pages that the hungriest job reads.
+    """
 
     def __init__(self, jobs: list[Job]) -> None:
         self._jobs = jobs
         self._scheduler = BackgroundScheduler(
-            executors={"default": ThreadPoolExecutor(len(jobs))},
+            executors={job.name: ThreadPoolExecutor(1) for job in jobs},
             job_defaults={"coalesce": True, "misfire_grace_time": None, "max_instances": 1},
             timezone="UTC",
         )
@@ -51,8 +55,9 @@ class Schedule:
         self._scheduler.start()
         for job in self._jobs:
             entry = self._scheduler.add_job(
-                self.run_now, "interval", args=[job.name], seconds=job.seconds, id=job.name, replace_existing=True
-            )
+                self.run_now, "interval", args=[job.name], seconds=job.seconds, id=job.name,
+                executor=job.name, replace_existing=True,
+            )  # fmt: skip
             entry.modify(next_run_time=entry.next_run_time - timedelta(seconds=job.seconds))
         threading.Thread(target=self._guard, name="clock", daemon=True).start()
 

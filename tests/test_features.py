@@ -7,12 +7,16 @@ import random
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bot.detect.forest import profiles
 from bot.detect.forest.features import GROUP_OF, NAMES, features
+from bot.detect.forest.packing import pack, unpack
 from bot.detect.forest.profiles import Counter, Floats
 from bot.detect.forest.windows import EntityKind, Seen, Window, WindowKey, Windows
 from bot.times import DAY, HOUR, MINUTE
+from tests.laws import law
 from tests.workforce import START, burst, seen, workforce
 
 WEEKS = 5
@@ -188,3 +192,11 @@ def test_memory_of_an_actor_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         windows.observe(event)
     assert len(windows.profiles["actor", "p03@example.com"].objects) == 5
     assert len(windows.recent) < 60
+
+
+@law(25)
+@given(st.lists(st.lists(st.sampled_from((0.0, 5e-324, 0.1, 1e300)), min_size=len(NAMES), max_size=len(NAMES))))
+def test_packed_rows_are_the_same_to_the_bit(rows: list[list[float]]) -> None:
+    """Also none at all, none but zeros, and none that is zero."""
+    whole = np.array(rows).reshape(-1, len(NAMES))
+    assert unpack([pack(row) for row in whole]).tobytes() == whole.tobytes()

@@ -174,6 +174,21 @@ def test_a_job_that_fails_is_run_again_and_stops_no_other(caplog: pytest.LogCapt
     assert "on purpose" in caplog.text
 
 
+def test_each_job_keeps_to_a_thread_of_its_own() -> None:
+    """And so to a connection of its own, whose pages in memory are those that this job reads."""
+    threads: dict[str, list[int]] = {"one": [], "two": [], "three": []}
+
+    def job(name: str) -> Job:
+        return Job(name, 0.02, lambda: threads[name].append(threading.get_ident()))
+
+    jobs = Schedule([job(name) for name in threads])
+    jobs.start()
+    wait_for("five runs", lambda: min(map(len, threads.values())) >= 5, 20)
+    jobs.stop(2)
+    assert [len(set(ran)) for ran in threads.values()] == [1, 1, 1]
+    assert len({ran[0] for ran in threads.values()}) == 3
+
+
 def test_a_job_never_runs_beside_itself_and_stopping_waits_for_it() -> None:
     """A slow pass is not joined by a second one."""
     inside, most = threading.Semaphore(1), []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -131,7 +132,9 @@ def rest(db: str) -> dict[str, Any]:
         app.as_service()
         newest = app.store.value("SELECT max(time) FROM events")
         app.pipeline.now = lambda: newest + MINUTE + AT_ONCE * SECOND
-        app.pipeline.warm(lambda: False)
+        warming = threading.Thread(target=app.pipeline.warm, args=(lambda: False,))  # as the schedule does
+        warming.start()
+        warming.join()
         app.pipeline.take(_batches(newest + MINUTE, 1)[0], Report(), history=False)
         assert str(app.store.meta("forest")).startswith("fitted"), app.store.meta("forest")
         lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())

@@ -247,6 +247,10 @@ class Store:
                 connection.execute("ROLLBACK")
             raise unusable(self.path, error) from error
 
+    def forget_pages(self) -> None:
+        """Free the pages that this thread's connection keeps, up to 32 MB; the next read fetches its own."""
+        self.connection.execute("PRAGMA shrink_memory")
+
     @contextmanager
     def impatient(self, seconds: float) -> Iterator[None]:
         """Wait no longer than so long for other writers inside; what fails for that raises StoreError, `busy`."""

@@ -67,6 +67,21 @@ class Counter(dict[str, float]):
             self[text] /= 2
 
 
+class Latest(dict[str, None]):
+    """The texts that were touched last, `limit` of them."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__()
+        self.limit = limit
+
+    def touch(self, text: str) -> None:
+        """Make a text the last to be forgotten."""
+        self.pop(text, None)
+        self[text] = None
+        if len(self) > self.limit:
+            del self[next(iter(self))]
+
+
 class Meter:
     """Mean, spread and peak of the logarithms of a window's counts, fading after MEMORY windows."""
 
@@ -111,7 +126,7 @@ class Profile:
     weekends: float = 0.0
     shares: Floats = field(default_factory=lambda: np.zeros(len(SHARES)))  # sums over windows
     pairs: Counter = field(default_factory=lambda: Counter(MAX_PAIRS))  # windows by action and type
-    objects: Counter = field(default_factory=lambda: Counter(MAX_OBJECTS))
+    objects: Latest = field(default_factory=lambda: Latest(MAX_OBJECTS))
     places: Counter = field(default_factory=lambda: Counter(MAX_PLACES))
     judged: float = 0.0  # windows in which a place could be new: not the owner's first, not the log's first weeks
     new_places: float = 0.0  # of those, windows with a place never seen for the owner

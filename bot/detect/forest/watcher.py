@@ -9,9 +9,9 @@ import numpy as np
 
 from bot.detect.forest.budget import Spoken, said, threshold
 from bot.detect.forest.config import ForestConfig
-from bot.detect.forest.features import NAMES, features
+from bot.detect.forest.features import features
 from bot.detect.forest.isolation import Forest, Grow, Refusal, fit, grow
-from bot.detect.forest.profiles import Floats
+from bot.detect.forest.packing import pack, unpack
 from bot.detect.forest.reasons import say
 from bot.detect.forest.windows import EVERYTHING_NEW, EntityKind, Seen, Window, WindowKey, Windows
 from bot.model import Level
@@ -66,7 +66,7 @@ class Watcher:
     ) -> None:
         self.config, self.grow = config, grow
         self.windows = Windows(excluded)
-        self.history: dict[WindowKey, Floats] = {}  # features of closed windows
+        self.history: dict[WindowKey, bytes] = {}  # features of closed windows, packed
         self.told: set[WindowKey] = set()  # windows of which people were told: nothing to fit on
         self.spoken = spoken  # what posted rules told: costs no alarm more
         self.fitted: Fitted | Refusal = Refusal("waiting for the first events")
@@ -113,7 +113,7 @@ class Watcher:
         window = self.windows.observe(event)
         self._turn_week()
         for closed in self.windows.take_closed():
-            self.history[closed.key] = features(closed)
+            self.history[closed.key] = pack(features(closed))
         return window
 
     def _strange(self, fitted: Fitted, windows: Sequence[Window]) -> list[Strange]:
@@ -158,7 +158,7 @@ class Watcher:
 
 
 def fit_budget(
-    rows: dict[WindowKey, Floats],
+    rows: dict[WindowKey, bytes],
     told: set[WindowKey],
     by_rules: dict[WindowKey, int],
     began: int,
@@ -167,8 +167,9 @@ def fit_budget(
 ) -> Fitted | Refusal:
     """Fit on older windows, and set the threshold on those of the latest weeks, which the forest has not seen.
 
-    Weeks without any window do not count. The log's very first windows teach nothing, because everything was new then,
-    nor do those that people were `told` of. `by_rules` are the windows of episodes that posted rules tell of.
+    `rows` are packed. Weeks without any window do not count. The log's very first windows teach nothing, because
+    everything was new then, nor do those that people were `told` of. `by_rules` are the windows of episodes that posted
+    rules tell of.
     """
     weeks = sorted({(key.hour - began) // WEEK for key in rows})
     trail = max(1, min(TRAIL, len(weeks) // 2))
@@ -176,13 +177,13 @@ def fit_budget(
     burn = began + min(EVERYTHING_NEW, (since - began) // 4)
     learn = [row for key, row in rows.items() if burn <= key.hour < since and key not in told][-MOST_ROWS:]
     recent = {key: row for key, row in rows.items() if key.hour >= since}
-    forest = fit(np.array(learn).reshape(-1, len(NAMES)), config.groups, grow)
+    forest = fit(unpack(learn), config.groups, grow)
     if isinstance(forest, Refusal):
         return forest
     alarms = round(config.alarms_per_week * trail)
     if len(recent) <= alarms:
         return Refusal(f"too little data: {len(recent)} windows in {trail} weeks, and {alarms} alarms to choose")
-    keys, scores = list(recent), forest.score(np.stack(list(recent.values())))
+    keys, scores = list(recent), forest.score(unpack(list(recent.values())))
     alarm = threshold(keys, scores, alarms, {key: by_rules[key] for key in keys if key in by_rules})
     return Fitted(forest, alarm, max(alarm, threshold(keys, scores, round(config.high_per_week * trail))))
 

@@ -111,7 +111,8 @@ class Windows:
         self.profiles: dict[tuple[EntityKind, str], Profile] = {}
         self.classes: dict[str, Profile] = {}
         self.places = Counter(MAX_KNOWN)
-        self.touched: dict[str, tuple[int, tuple[EntityKind, str] | None]] = {}  # object: latest hour, creator
+        self.touched: dict[str, int] = {}  # object: latest hour
+        self.creators: dict[str, tuple[EntityKind, str]] = {}  # of those, where known
         self.recent: dict[WindowKey, Window] = {}  # open or closed, young enough for late events
         self.open: dict[WindowKey, Window] = {}
         self.closed: list[Window] = []  # since they were last taken
@@ -221,19 +222,19 @@ class Windows:
     def _add_object(self, window: Window, event: Seen, own: Profile | None) -> None:
         name, created = event.object, event.action == "CREATE"
         mine = own is not None and name in own.objects
-        latest, creator = self.touched.get(name, (0, None))
         if created:
             window.new_objects.discard(name)
             window.cold_objects.discard(name)
         elif name not in window.objects:
             if not mine:
                 window.new_objects.add(name)
-            if latest < window.key.hour - COLD:
+            if self.touched.get(name, 0) < window.key.hour - COLD:
                 window.cold_objects.add(name)
         window.objects[name] = created or window.objects.get(name, False)
         if event.action == "DELETE":
             window.delete_times.append(event.time)
-            if not mine and creator not in (None, window.key[:2]):
+            owner = window.key[:2]
+            if not mine and self.creators.get(name, owner) != owner:
                 window.foreign_deletes.add(name)
 
     def _add_place(self, window: Window, ip: str, place: str, own: Profile | None) -> None:
@@ -263,12 +264,16 @@ class Windows:
         self._fold_objects(window, own)
 
     def _fold_objects(self, window: Window, own: Profile) -> None:
+        hour, owner = window.key.hour, window.key[:2]
         for name, created in window.objects.items():
             own.objects.touch(name)
-            latest, creator = self.touched.pop(name, (0, None))
-            self.touched[name] = (max(latest, window.key.hour), window.key[:2] if created else creator)
+            self.touched[name] = max(self.touched.pop(name, 0), hour)
+            if created:
+                self.creators[name] = owner
         while len(self.touched) > MAX_KNOWN:
-            del self.touched[next(iter(self.touched))]
+            oldest = next(iter(self.touched))
+            del self.touched[oldest]
+            self.creators.pop(oldest, None)
 
 
 def _key(event: Seen, hour: int) -> WindowKey | None:

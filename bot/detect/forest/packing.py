@@ -1,0 +1,29 @@
+"""Rows of features kept small: three quarters of them are 0, so only the others are kept, and where they stand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from bot.detect.forest.features import NAMES
+from bot.detect.forest.profiles import Floats
+
+_MARKS = -(-len(NAMES) // 8)  # bytes: a bit for each feature that is not 0
+
+
+def pack(row: Floats) -> bytes:
+    """Return a row of all NAMES as marks and values."""
+    there = row != 0
+    marks, values = np.packbits(there), row[there]
+    return bytes(marks) + bytes(values)
+
+
+def unpack(packed: Sequence[bytes]) -> Floats:
+    """Return packed rows as they were, to the bit."""
+    marks = np.frombuffer(b"".join(one[:_MARKS] for one in packed), np.uint8).reshape(-1, _MARKS)
+    rows = np.zeros((len(packed), len(NAMES)))
+    rows[np.unpackbits(marks, axis=1, count=len(NAMES)).astype(bool)] = np.frombuffer(
+        b"".join(one[_MARKS:] for one in packed)
+    )
+    return rows
