@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -249,6 +250,7 @@ def test_files_are_stored_in_any_order_and_only_once(store: Store) -> None:
     assert pipeline.take_file(lines).events == 3003
     assert pipeline.take_file(lines).events == 0
     assert pipeline.take_file([*lines[1000:], record(object_="new")]).events == 1
+    assert store.rows("PRAGMA foreign_key_check") == []
 
 
 def test_an_import_that_was_cut_off_is_looked_at_by_the_next_pass(
@@ -265,6 +267,8 @@ def test_an_import_that_was_cut_off_is_looked_at_by_the_next_pass(
 
     with pytest.raises(KeyboardInterrupt):
         pipeline.take_file(cut())
+    assert store.value("PRAGMA foreign_keys") == 1  # what makes an import quick ends with it
+    assert gc.isenabled()
     assert store.value("SELECT count(*) FROM events") == 4
     assert alerts.listing(store, posted_only=False) == []
     pipeline.take_file([])

@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -144,7 +145,7 @@ def _column(connection: Connection, number: int, size: int, name: str) -> Ints:
 
 def _table(rows: Iterable[tuple[int, ...]]) -> Ints:
     """Return rows as one array, a line for each column."""
-    return np.array(list(rows), dtype=np.int64).reshape(-1, len(COLUMNS)).T
+    return np.fromiter(chain.from_iterable(rows), dtype=np.int64).reshape(-1, len(COLUMNS)).T
 
 
 def _pack(values: Ints) -> bytes:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from bot.addresses import parse_address
 from bot.model import Broken, Record
 from bot.store import pieces
-from bot.store.learned import learn
+from bot.store.learned import learn, take
 from bot.store.schema import Connection, Store
 from bot.times import DAY, is_iso, iso
 
@@ -99,12 +99,12 @@ def add(store: Store, records: Sequence[Record], numbers: Sequence[tuple[int, in
         after, newest = connection.execute(  # apart: two of them in one SELECT walk through the whole table
             "SELECT (SELECT coalesce(max(id), 0) FROM events), (SELECT coalesce(max(time), ?) FROM events)", (-FOREVER,)
         ).fetchone()
-        codes = _Codes(connection, records)
+        rows = _rows(connection, records, numbers)
         pieces.index(connection)
         connection.executemany(
             "INSERT INTO events (time, fingerprint, ordinal, actor, ip, object, type, action, shape, raw_time)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (time, fingerprint, ordinal) DO NOTHING",
-            sorted(codes.row(record, *number) for record, number in zip(records, numbers, strict=True)),
+            rows,
         )
         count, since, until = connection.execute(
             "SELECT count(*), min(time), max(time) FROM events WHERE id > ?", (after,)
@@ -112,29 +112,34 @@ def add(store: Store, records: Sequence[Record], numbers: Sequence[tuple[int, in
         if not count:
             return NOTHING
         learning = _first_event(connection)
-        learn(connection, after)
+        if count == len(rows):  # all are new, as they nearly always are in an import
+            times, _, _, *named, _, _ = zip(*rows, strict=True)
+            take(connection, times, *named)
+        else:
+            learn(connection, after)
         late = bool(since <= newest)
         if learning is not None and since < learning:
             until = max(until, learning + 15 * DAY)  # the *_new facts of the old log's first days are known sooner now
         return Added(count, after, since, until, late)
 
 
-class _Codes:
-    """The dictionary ids of all texts of some records; texts that are new are added."""
-
-    def __init__(self, connection: Connection, records: Sequence[Record]) -> None:
-        self.actors = _dictionary(connection, "actors", {r.actor for r in records})
-        self.objects = _dictionary(connection, "objects", {r.object for r in records})
-        self.types = _dictionary(connection, "types", {r.type for r in records})
-        self.actions = _dictionary(connection, "actions", {r.action for r in records})
-        self.addresses = _addresses(connection, {r.ip for r in records if r.ip is not None})
-
-    def row(self, r: Record, fingerprint: int, ordinal: int) -> tuple[Any, ...]:
-        raw_time = None if is_iso(r.raw_time) else r.raw_time
-        actor = None if r.actor is None else self.actors[r.actor]
-        ip = None if r.ip is None else self.addresses[r.ip]
-        named = (self.objects[r.object], self.types[r.type], self.actions[r.action])
-        return (r.time, fingerprint, ordinal, actor, ip, *named, r.shape, raw_time)
+def _rows(
+    connection: Connection, records: Sequence[Record], numbers: Sequence[tuple[int, int]]
+) -> list[tuple[Any, ...]]:
+    """Return records as rows of events, in order of time; texts that are new are added to the dictionaries."""
+    times, actions, actors, ips, objects, types, raw_times, shapes, _ = zip(*records, strict=True)
+    coded = (
+        map((codes | {None: None}).__getitem__, names)
+        for codes, names in (
+            (_dictionary(connection, "actors", set(actors)), actors),
+            (_addresses(connection, set(ips) - {None}), ips),
+            (_dictionary(connection, "objects", set(objects)), objects),
+            (_dictionary(connection, "types", set(types)), types),
+            (_dictionary(connection, "actions", set(actions)), actions),
+        )
+    )
+    spelt = (None if is_iso(text) else text for text in raw_times)
+    return sorted(zip(times, *zip(*numbers, strict=True), *coded, shapes, spelt, strict=True))
 
 
 def _dictionary(connection: Connection, table: str, names: Iterable[str | None]) -> dict[str, int]:

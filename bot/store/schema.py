@@ -19,6 +19,7 @@ from bot.store.views import AUDIT_LOG, HOUR_OF_EVENT
 APPLICATION_ID = 0x61756474  # "audt"; tells our files from other SQLite files
 WAL_IS_SAFE = (3, 51, 3)  # older ones can corrupt a WAL database that has two connections
 BUSY_SECONDS = 10.0
+CACHE, BULK_CACHE = 32_000, 100_000  # KB of pages that each connection keeps
 BLOCK = 16_384  # events in one block of columns
 
 Connection = sqlite3.Connection
@@ -252,6 +253,23 @@ class Store:
         self.connection.execute("PRAGMA shrink_memory")
 
     @contextmanager
+    def bulk(self) -> Iterator[None]:
+        """Let this thread write very much inside, in transactions of its own: for a third less time of SQLite.
+
+        References are not looked up, so every id that is written has to come from the dictionaries themselves. The
+        pages of the indexes stay in memory: more of them is given back afterwards.
+        """
+        connection = self.connection
+        connection.execute("PRAGMA foreign_keys = OFF")
+        connection.execute(f"PRAGMA cache_size = -{BULK_CACHE}")
+        try:
+            yield
+        finally:
+            connection.execute(f"PRAGMA cache_size = -{CACHE}")
+            connection.execute("PRAGMA shrink_memory")
+            connection.execute("PRAGMA foreign_keys = ON")
+
+    @contextmanager
     def impatient(self, seconds: float) -> Iterator[None]:
         """Wait no longer than so long for other writers inside; what fails for that raises StoreError, `busy`."""
         self.connection.execute(f"PRAGMA busy_timeout = {int(seconds * 1000)}")
@@ -376,7 +394,7 @@ def _connect(path: Path, *, durable: bool = False) -> Connection:
     connection.execute(f"PRAGMA journal_mode = {'WAL' if wal else 'DELETE'}")
     connection.execute(f"PRAGMA synchronous = {'NORMAL' if wal and not durable else 'FULL'}")
     connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute("PRAGMA cache_size = -32000")
+    connection.execute(f"PRAGMA cache_size = -{CACHE}")
     return connection
 
 
