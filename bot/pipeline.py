@@ -22,7 +22,7 @@ from bot.model import FOREST, Broken, Finding, Record
 from bot.poll import run as poll_run
 from bot.poll.client import Portal, Window
 from bot.poll.sweep import Batch
-from bot.store import blocks, events, gaps, outbox
+from bot.store import blocks, events, gaps, outbox, sums
 from bot.store.events import NOTHING, Added
 from bot.store.schema import Store
 from bot.store.twins import Twins
@@ -198,6 +198,7 @@ class Pipeline:
                 with self.store.write() as connection:
                     more = events.add(self.store, records, events.number_twins(self.store, records, twins))
                     blocks.settle(connection)
+                    sums.settle(connection)
                     gaps.note_undetected(self.store, more, "imported", self.now())
                 added = added.merge(more)
                 report.events += more.count
@@ -249,6 +250,7 @@ class Pipeline:
         report.events += added.count
         if added.count:
             blocks.settle(self.store.connection)
+            sums.settle(self.store.connection)
             now = self.now()
             detected = self._detector.run_once(self.book().reporting, added, now, history=history)
             if not history:

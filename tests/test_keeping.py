@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -152,27 +153,39 @@ def schema_1(path: Path) -> None:
     connection.close()
 
 
-def test_an_older_file_is_copied_then_migrated(tmp_path: Path) -> None:
+def schema_2(path: Path) -> None:
+    """Make such a file as the second released version left it."""
+    schema_1(path)
+    connection = connect(str(path), isolation_level=None)
+    for statement in (*MIGRATIONS[1], "PRAGMA user_version = 2"):
+        connection.execute(statement)
+    connection.close()
+
+
+@pytest.mark.parametrize(("version", "make"), [(1, schema_1), (2, schema_2)])
+def test_an_older_file_is_copied_then_migrated(tmp_path: Path, version: int, make: Callable[[Path], None]) -> None:
     """Nothing is lost, and the way back is there."""
     path = tmp_path / "audit.db"
-    schema_1(path)
+    make(path)
     path.chmod(0o600)
     store = Store(path)
     assert (store.meta("watermark"), store.value("PRAGMA user_version")) == ("77", SCHEMA)
     assert store.rows("SELECT id, actor, action FROM audit_log") == [(1, "eve", "DELETE")]
     assert store.rows("SELECT state, unsure FROM outbox") == [("pending", 1)]
     fresh = Store(tmp_path / "fresh.db")
+    triggers = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' ORDER BY name"
+    assert store.rows(triggers) == fresh.rows(triggers)
     shape = "SELECT name, sql FROM sqlite_master WHERE type = 'table' ORDER BY name"
     assert [name for name, _ in store.rows(shape)] == [name for name, _ in fresh.rows(shape)]
     for name, _ in fresh.rows(shape):
         assert store.rows(f"PRAGMA table_info({name})") == fresh.rows(f"PRAGMA table_info({name})")
     store.close()
     fresh.close()
-    copy = tmp_path / "audit.db.schema-1"
-    assert version_of(copy) == 1
+    copy = tmp_path / f"audit.db.schema-{version}"
+    assert version_of(copy) == version
     assert copy.stat().st_mode & 0o777 == 0o600
     Store(path).close()
-    assert sorted(one.name for one in tmp_path.glob("audit.db.*")) == ["audit.db.schema-1"]
+    assert sorted(one.name for one in tmp_path.glob("audit.db.*")) == [copy.name]
 
 
 def test_a_damaged_older_file_is_not_migrated(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.progress import track
 
-from bot.store import blocks, pieces
+from bot.store import blocks, pieces, sums
 from bot.store.learned import learn
 from bot.store.schema import Store
 from bot.times import DAY, SECOND
@@ -46,6 +46,7 @@ def multiply(source: Path, target: Path, times: int = 10) -> None:
             )
             learn(link, after)
             blocks.settle(link, 1000)
+            sums.settle(link, 1000)
     while True:
         with store.write():
             before = store.meta("names_indexed")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -50,7 +50,7 @@ def settle(connection: Connection, most: int = _AT_ONCE) -> None:
         times = rows[1] if len(rows[1]) else np.zeros(1, dtype=np.int64)
         connection.execute(
             f"INSERT INTO blocks VALUES ({', '.join('?' * (4 + len(COLUMNS)))})",
-            (number, int(times.min()), int(times.max()), rows.shape[1], *map(_pack, rows)),
+            (number, int(times.min()), int(times.max()), rows.shape[1], *map(pack, rows)),
         )
 
 
@@ -84,10 +84,11 @@ class Part(dict[str, Ints]):
         return self[name]
 
 
-def walk(connection: Connection, since: int, until: int) -> Iterator[Part]:
+def walk(connection: Connection, since: int, until: int, without: Container[int] = ()) -> Iterator[Part]:
     """Yield all events that may lie in a span, in parts; none has one after its `bound`, and bounds fall.
 
-    Needs a connection inside a transaction (`Store.reading`), so that all parts are of the same moment.
+    Blocks `without` are left out. Needs a connection inside a transaction (`Store.reading`), so that all parts are of
+    the same moment.
     """
     blocks = connection.execute("SELECT number, events, since, until FROM blocks ORDER BY number").fetchall()
     for first, last in _holes([number for number, *_ in blocks]):
@@ -95,8 +96,8 @@ def walk(connection: Connection, since: int, until: int) -> Iterator[Part]:
         size = connection.execute(f"SELECT count(*) FROM events e WHERE {where}", values).fetchone()[0]
         yield Part(partial(_loose, connection, where, values), size, until)
     for number, size, first, last in sorted(blocks, key=lambda block: -block[3]):
-        if size and last >= since and first <= until:
-            load = partial(_column, connection, number, size)
+        if size and last >= since and first <= until and number not in without:
+            load = partial(column, connection, number)
             yield Part(load, size, min(last, until), since <= first and last <= until)
 
 
@@ -132,15 +133,15 @@ def _block(connection: Connection, number: int, since: int, until: int) -> list[
     size, *blobs = connection.execute(
         f"SELECT events, {', '.join(f'{name}_blob' for name in COLUMNS)} FROM blocks WHERE number = ?", (number,)
     ).fetchone()
-    columns = [_unpack(blob, size) for blob in blobs]
+    columns = [unpack(blob, size) for blob in blobs]
     inside = (columns[1] >= since) & (columns[1] <= until)
     return columns if inside.all() else [column[inside] for column in columns]
 
 
-def _column(connection: Connection, number: int, size: int, name: str) -> Ints:
-    return _unpack(
-        connection.execute(f"SELECT {name}_blob FROM blocks WHERE number = ?", (number,)).fetchone()[0], size
-    )
+def column(connection: Connection, number: int, name: str) -> Ints:
+    """Return one column of a block."""
+    size, blob = connection.execute(f"SELECT events, {name}_blob FROM blocks WHERE number = ?", (number,)).fetchone()
+    return unpack(blob, size)
 
 
 def _table(rows: Iterable[tuple[int, ...]]) -> Ints:
@@ -148,7 +149,7 @@ def _table(rows: Iterable[tuple[int, ...]]) -> Ints:
     return np.fromiter(chain.from_iterable(rows), dtype=np.int64).reshape(-1, len(COLUMNS)).T
 
 
-def _pack(values: Ints) -> bytes:
+def pack(values: Ints) -> bytes:
     """Return integers as bytes: the least of them, then the differences to it, byte by byte, as many as they need.
 
     What hardly gets smaller is stored as it is: for .6 bytes an event the names of objects are read in half the time.
@@ -163,8 +164,9 @@ def _pack(values: Ints) -> bytes:
     return base.to_bytes(8, "little", signed=True) + packed
 
 
-def _unpack(blob: bytes, size: int) -> Ints:
-    planes = np.frombuffer(zlib.decompress(blob[8:]), dtype=np.uint8).reshape(-1, size)
+def unpack(blob: bytes, size: int) -> Ints:
+    """Return the integers that were packed, given how many they are."""
+    planes = np.frombuffer(zlib.decompress(blob[8:]), dtype=np.uint8).reshape(-1, max(size, 1))
     values = np.zeros(size, dtype=np.min_scalar_type(256 ** len(planes) - 1))  # narrow ones are put together faster
     for plane in planes[::-1]:
         values <<= 8

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import operator
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial, reduce
 from itertools import groupby
@@ -17,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bot.fields import FactSettings
-from bot.query import Query
+from bot.query import END, Query
 from bot.query.tree import And, Compare, Condition, Flag, Match, Not, Or, Within, Word
+from bot.store import sums
 from bot.store.blocks import Ints, Part, walk
-from bot.store.conditions import FEW, Names
+from bot.store.conditions import DICTIONARIES, FEW, Names
 from bot.store.plain_facts import decided
 from bot.store.schema import BLOCK, Connection
 
@@ -38,10 +39,10 @@ class Scan:
     def __init__(self, connection: Connection, query: Query, decide: Decide | None, stop: Callable[[], bool]) -> None:
         self._connection, self._query, self._decide, self._stop = connection, query, decide, stop
 
-    def parts(self) -> Iterator[tuple[Part, Mask]]:
-        """Yield parts with what fits in each, only where something does."""
+    def parts(self, without: Container[int] = ()) -> Iterator[tuple[Part, Mask]]:
+        """Yield parts with what fits in each, only where something does; blocks `without` are left out."""
         query = self._query
-        for part in walk(self._connection, query.since, query.until):
+        for part in walk(self._connection, query.since, query.until, without):
             if self._stop():
                 raise TimeoutError
             fits = np.ones(part.size, dtype=np.bool_) if self._decide is None else self._decide(part)
@@ -52,9 +53,9 @@ class Scan:
             if fits.any():
                 yield part, fits
 
-    def columns(self, name: str) -> Iterator[Ints]:
+    def columns(self, name: str, without: Container[int] = ()) -> Iterator[Ints]:
         """Yield one column of what fits, part by part."""
-        return (part[name] if fits.all() else part[name][fits] for part, fits in self.parts())
+        return (part[name] if fits.all() else part[name][fits] for part, fits in self.parts(without))
 
     def newest(self, limit: int, before: tuple[int, int] | None, counted: int) -> tuple[list[int], int]:
         """Return the ids of the newest events (before one at (time, id)), and how many there are, up to `counted`."""
@@ -80,15 +81,21 @@ class Scan:
 
         None stands for no value.
         """
-        sums = np.zeros(1, dtype=np.int64)
-        for _, batch in groupby(enumerate(self.columns(field)), key=lambda numbered: numbered[0] // TOGETHER):
-            some = np.bincount(np.concatenate([codes for _, codes in batch]) + 1, minlength=len(sums))
-            some[: len(sums)] += sums
-            sums = some
-        valued = sums[1:]
+        connection, query = self._connection, self._query
+        greatest = connection.execute(f"SELECT coalesce(max(id), 0) FROM {DICTIONARIES[field]}").fetchone()[0]
+        counted = np.zeros(greatest + 2, dtype=np.int64)  # the first is for no value
+        newest = END if query.newest is None else query.newest
+        added = [] if self._decide else sums.inside(connection, field, query.since, query.until, newest)
+        for stretch in added:
+            places, numbers = sums.of(connection, field, stretch)
+            counted[places] += numbers
+        columns = self.columns(field, {number for stretch in added for number in stretch})
+        for _, batch in groupby(enumerate(columns), key=lambda numbered: numbered[0] // TOGETHER):
+            counted += np.bincount(np.concatenate([codes for _, codes in batch]) + 1, minlength=len(counted))
+        valued = counted[1:]
         least = np.partition(valued, -most)[-most] if len(valued) > most else 0
         kept = np.flatnonzero(valued >= max(least, 1))
-        none = {None: int(sums[0])} if sums[0] else {}
+        none = {None: int(counted[0])} if counted[0] else {}
         return none | dict(zip(kept.tolist(), valued[kept].tolist(), strict=True))
 
     def span(self) -> tuple[int, int] | None:

@@ -183,8 +183,18 @@ TO_2: tuple[str, ...] = (
     "CREATE TABLE reasons (finding INTEGER PRIMARY KEY REFERENCES findings, groups TEXT NOT NULL)",
 )
 
+# from schema 2 to 3
+TO_3: tuple[str, ...] = (
+    # how often each name occurs in so many blocks (`store/sums.py`); whatever deletes one of them deletes the sums
+    "CREATE TABLE sums (field TEXT NOT NULL, first INTEGER NOT NULL, blocks INTEGER NOT NULL, since INTEGER,"
+    " until INTEGER, names INTEGER NOT NULL, step_blob BLOB NOT NULL, count_blob BLOB NOT NULL,"
+    " PRIMARY KEY (field, first, blocks))",
+    "CREATE TRIGGER sums_changed AFTER DELETE ON blocks BEGIN"
+    " DELETE FROM sums WHERE first <= old.number AND first + blocks > old.number; END",
+)
+
 # number n leads from schema n to n + 1; released ones never change
-MIGRATIONS: tuple[tuple[str, ...], ...] = (TABLES, TO_2)
+MIGRATIONS: tuple[tuple[str, ...], ...] = (TABLES, TO_2, TO_3)
 SCHEMA = len(MIGRATIONS)
 
 
