@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.detect.forest import profiles
+from bot.detect.forest.deeds import EntityKind, Seen, WindowKey
 from bot.detect.forest.features import GROUP_OF, NAMES, features
 from bot.detect.forest.packing import pack, unpack
 from bot.detect.forest.profiles import Counter, Floats
-from bot.detect.forest.windows import EntityKind, Seen, Window, WindowKey, Windows
+from bot.detect.forest.windows import Window, Windows
 from bot.times import DAY, HOUR, MINUTE
 from tests.laws import law
 from tests.workforce import START, burst, seen, workforce

@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 
 from bot.detect.forest.budget import Episode, said, threshold
 from bot.detect.forest.config import ForestConfig, parse_config
+from bot.detect.forest.deeds import Seen, WindowKey, arrivals
 from bot.detect.forest.features import features
 from bot.detect.forest.watcher import Fitted, Strange, Watcher
-from bot.detect.forest.windows import Seen, WindowKey, Windows
+from bot.detect.forest.windows import Windows
 from bot.errors import RuleError
 from bot.model import Level
 from bot.times import DAY, HOUR, MINUTE, WEEK
@@ -57,7 +58,7 @@ def watcher(learnt: Watcher) -> Watcher:
 def warm(history: list[Seen], now: int = NOW) -> Watcher:
     """Return a watcher that has learnt from these events."""
     watcher = Watcher(CONFIG)
-    watcher.warm(history, now)
+    watcher.warm([arrivals(history)], now)
     return watcher
 
 
@@ -66,7 +67,7 @@ def run(watcher: Watcher, events: list[Seen], step: int = 5 * MINUTE) -> list[St
     found: list[Strange] = []
     ends = sorted({event.time // step * step + step for event in events})
     for end in ends:
-        found += watcher.observe([event for event in events if end - step <= event.time < end], end)
+        found += watcher.observe([arrivals([event for event in events if end - step <= event.time < end])], end)
     return found
 
 
@@ -74,12 +75,12 @@ def run(watcher: Watcher, events: list[Seen], step: int = 5 * MINUTE) -> list[St
 def test_says_what_it_learns_and_until_when(learnt: Watcher) -> None:
     """Two weeks of rules only, then enough windows, then a fitted forest: each in one sentence."""
     watcher = Watcher(CONFIG)
-    assert watcher.observe([], START) == []
+    assert watcher.observe([arrivals([])], START) == []
     assert watcher.state() == "waiting for the first events"
     few = workforce(3, people=1)
-    watcher.observe([event for event in few if event.time < START + WEEK], START + WEEK)
+    watcher.observe([arrivals([event for event in few if event.time < START + WEEK])], START + WEEK)
     assert watcher.state() == "learning until 2026-01-19"
-    watcher.observe([event for event in few if event.time >= START + WEEK], START + 3 * WEEK)
+    watcher.observe([arrivals([event for event in few if event.time >= START + WEEK])], START + 3 * WEEK)
     assert watcher.state().startswith("too little data: ")
     assert learnt.state().startswith("fitted on ")
 
@@ -205,14 +206,14 @@ def test_any_batches_and_a_restart_give_the_same_figures(seed: int, sizes: list[
         if not batch:
             break
         now = max([now, *(event.time for event in batch)])
-        watcher.observe(batch, now)
+        watcher.observe([arrivals(batch)], now)
         if at <= restart < at + size:
             before, watcher = watcher, Watcher(CONFIG)
-            watcher.warm(arrived[: at + size], now, before.told)
+            watcher.warm([arrivals(arrived[: at + size])], now, before.told)
             assert figures(watcher) == figures(before)
         at += size
     rebuilt = Watcher(CONFIG)
-    rebuilt.warm(arrived, now, watcher.told)
+    rebuilt.warm([arrivals(arrived)], now, watcher.told)
     assert figures(rebuilt) == figures(watcher)
 
 
@@ -239,9 +240,9 @@ def test_restart_tells_the_same(history: list[Seen], watcher: Watcher) -> None:
     attack = burst(NOW + 22 * DAY, 9, action="DELETE")
     told = {WindowKey(one.kind, one.entity, one.hour) for one in run(watcher, more, HOUR)}
     now = more[-1].time + HOUR
-    watcher.observe([], now)
+    watcher.observe([arrivals([])], now)
     restarted = Watcher(CONFIG)
-    restarted.warm([*history, *more], now, alerted=told)
+    restarted.warm([arrivals([*history, *more])], now, alerted=told)
     assert restarted.state() == watcher.state()
     assert run(restarted, attack) == run(watcher, attack)
 

@@ -9,10 +9,10 @@ import pytest
 
 from bot.detect.forest import waiting
 from bot.detect.forest.config import ForestConfig
+from bot.detect.forest.deeds import WindowKey
 from bot.detect.forest.features import GROUPS
 from bot.detect.forest.strange import ForestWatch
 from bot.detect.forest.watcher import Watcher
-from bot.detect.forest.windows import WindowKey
 from bot.fields import FactSettings
 from bot.model import FOREST, Judgement, Record
 from bot.pipeline import Pipeline, Report

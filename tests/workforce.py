@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable
 
-from bot.detect.forest.windows import Seen
+from bot.detect.forest.deeds import Seen
 from bot.times import DAY, HOUR, MINUTE, SECOND, parse_time
 
 START = parse_time("2026-01-05T00:00:00Z")  # a Monday

@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from bot.detect.forest.deeds import Seen, WindowKey
 from bot.detect.forest.features import features
 from bot.detect.forest.profiles import Floats
-from bot.detect.forest.windows import Seen, WindowKey, Windows
+from bot.detect.forest.windows import Windows
 from bot.fields import FactSettings
 from bot.times import DAY, HOUR, MINUTE, iso, parse_time
 

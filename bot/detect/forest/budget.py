@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bot.detect.forest.deeds import EntityKind, WindowKey
 from bot.detect.forest.profiles import Floats
-from bot.detect.forest.windows import EntityKind, WindowKey
 from bot.times import HOUR
 
 LEAST = 0.8  # of the budget, whatever the rules say

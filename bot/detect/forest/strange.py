@@ -7,13 +7,16 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
+import numpy as np
+
+from bot.detect.columns import Columns
 from bot.detect.forest import waiting
 from bot.detect.forest.budget import Episode
 from bot.detect.forest.config import ForestConfig
+from bot.detect.forest.deeds import EntityKind, WindowKey
 from bot.detect.forest.isolation import Grow, grow
 from bot.detect.forest.reading import Reader
 from bot.detect.forest.watcher import Strange, Watcher
-from bot.detect.forest.windows import EntityKind, Seen, WindowKey
 from bot.errors import StoreError
 from bot.fields import FactSettings
 from bot.heap import give_back
@@ -64,7 +67,7 @@ class ForestWatch:
             watcher.exclude(*key)
         newest = self._newest()
         spans = waiting.spans(self.store) + [(added.after, newest)] * bool(added.count)
-        strange = watcher.observe([event for span in spans for event in self._between(*span)], now)
+        strange = watcher.observe((page for span in spans for page in self._reader.by_arrival(*span)), now)
         waiting.forget(self.store)
         self.store.set_meta("forest", watcher.state())
         self.store.set_meta("forest_seen", str(newest))
@@ -76,6 +79,10 @@ class ForestWatch:
         waiting.note(self.store, added.after, newest)
         if self.store.meta("forest_seen") == str(added.after):
             self.store.set_meta("forest_seen", str(newest))
+
+    @property
+    def _reader(self) -> Reader:
+        return Reader(self.store, self.facts)
 
     @property
     def ready(self) -> bool:
@@ -136,25 +143,22 @@ class ForestWatch:
         """Build the watcher from the store, up to an event."""
         return self._watcher_of(self._pages(self._base(after), after), now)
 
-    def _watcher_of(self, pages: Iterable[list[tuple[int, Seen]]], now: int) -> Watcher:
+    def _watcher_of(self, pages: Iterable[Columns], now: int) -> Watcher:
         told = [_key(one) for one in alerts.findings(self.store, "rule = ? AND state = 'open'", (FOREST,))]
         self._judged = -1
         watcher = Watcher(self.config, self._confirmed(), self._spoken, self.grow)
-        watcher.warm((event for page in pages for _, event in page), now, told)
+        watcher.warm(pages, now, told)
         return watcher
 
-    def _pages(self, base: int, newest: int) -> Iterator[list[tuple[int, Seen]]]:
+    def _pages(self, base: int, newest: int) -> Iterator[Columns]:
         """Return all events up to one: those there at first in order of time, what came since as it came.
 
         What waits is left out.
         """
-        reader, spans = Reader(self.store, self.facts), waiting.spans(self.store)
-        for page in chain(reader.by_time(base), reader.by_arrival(base, newest)):
-            yield [one for one in page if not any(after < one[0] <= last for after, last in spans)] if spans else page
-
-    def _between(self, after: int, newest: int) -> Iterator[Seen]:
-        pages = Reader(self.store, self.facts).by_arrival(after, newest)
-        return (event for page in pages for _, event in page)
+        spans = waiting.spans(self.store)
+        for page in chain(self._reader.by_time(base), self._reader.by_arrival(base, newest)):
+            waits = [(page.id > after) & (page.id <= last) for after, last in spans]
+            yield page.take(np.flatnonzero(~np.logical_or.reduce(waits))) if spans else page
 
     def _confirmed(self) -> list[WindowKey]:
         """Return the hours of alerts that people said were right since this was last asked: they teach nothing."""
@@ -215,7 +219,7 @@ class _StoppedError(Exception):
     """Whoever builds beside passes was told to stop."""
 
 
-def _in_turn(pages: Iterator[list[tuple[int, Seen]]], turn: Callable[[], bool]) -> Iterator[list[tuple[int, Seen]]]:
+def _in_turn(pages: Iterator[Columns], turn: Callable[[], bool]) -> Iterator[Columns]:
     """Yield pages as long as it is their turn. Raises _StoppedError."""
     while turn():
         page = next(pages, None)

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bot.detect.columns import Columns
 from bot.detect.forest.budget import Spoken, said, threshold
 from bot.detect.forest.config import ForestConfig
+from bot.detect.forest.deeds import EntityKind, WindowKey, together
 from bot.detect.forest.features import features
 from bot.detect.forest.isolation import Forest, Grow, Refusal, fit, grow
 from bot.detect.forest.packing import pack, unpack
 from bot.detect.forest.reasons import say
-from bot.detect.forest.windows import EVERYTHING_NEW, EntityKind, Seen, Window, WindowKey, Windows
+from bot.detect.forest.windows import EVERYTHING_NEW, Window, Windows
 from bot.model import Level
 from bot.times import HOUR, WEEK, iso
 
@@ -73,21 +75,17 @@ class Watcher:
         self.due = False  # another week began
         self.until, self.refit_at = 0, 0  # that week, by the log's own clock: a restart fits what was fitted before
 
-    def warm(self, events: Iterable[Seen], now: int, alerted: Iterable[WindowKey] = ()) -> None:
+    def warm(self, pages: Iterable[Columns], now: int, alerted: Iterable[WindowKey] = ()) -> None:
         """Rebuild the state from all stored events in order of time, and fit. `alerted` were reported at the time."""
         self.told.update(alerted)
         self.windows.alerted.update(self.told)
-        for event in events:
-            self._add(event, now)
+        for page in pages:
+            self._add(page, now)
         self._refit(now)
 
-    def observe(self, events: Iterable[Seen], now: int) -> list[Strange]:
+    def observe(self, pages: Iterable[Columns], now: int) -> list[Strange]:
         """Add a batch of events in order of arrival and return the windows it made strange, or grow, by their hour."""
-        touched: dict[WindowKey, Window] = {}
-        for event in events:
-            window = self._add(event, now)
-            if window is not None:
-                touched[window.key] = window
+        touched = {window.key: window for page in pages for window in self._add(page, now)}
         self._refit(now)
         if not touched or isinstance(self.fitted, Refusal):
             return []
@@ -107,14 +105,17 @@ class Watcher:
         rows, alarms = self.fitted.forest.rows, self.config.alarms_per_week
         return f"fitted on {rows:,} actor-hours, {alarms:g} alarms a week, threshold {self.fitted.alarm:.2f}"
 
-    def _add(self, event: Seen, now: int) -> Window | None:
-        if event.time > now + HOUR:
-            return None  # a date in the future would close every window until then
-        window = self.windows.observe(event)
-        self._turn_week()
-        for closed in self.windows.take_closed():
-            self.history[closed.key] = pack(features(closed))
-        return window
+    def _add(self, page: Columns, now: int) -> list[Window]:
+        joined: list[Window] = []
+        until_now = np.flatnonzero(page.time <= now + HOUR)  # a later date would close all windows until then
+        for hour, some in together(page.take(until_now)):
+            self.windows.tick(hour)
+            joined += map(self.windows.join, some[:1])
+            self._turn_week()
+            joined += map(self.windows.join, some[1:])
+            for closed in self.windows.take_closed():
+                self.history[closed.key] = pack(features(closed))
+        return joined
 
     def _strange(self, fitted: Fitted, windows: Sequence[Window]) -> list[Strange]:
         rows = np.stack([features(window) for window in windows])

@@ -5,42 +5,18 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
 
 import numpy as np
 
+from bot.detect.forest.deeds import Deeds, EntityKind, Seen, WindowKey, arrivals, together
 from bot.detect.forest.profiles import BUSY, Counter, Floats, Profile, Usual, is_weekend, pair_surprise, usual_of
 from bot.times import DAY, HOUR, MINUTE, WEEK
-
-EntityKind = Literal["actor", "ip"]
 
 MAX_KNOWN = 300_000  # objects, and places, remembered for the whole workspace
 EVERYTHING_NEW = 4 * WEEK  # from the log's first event: what is new then was only never looked at
 COLD = 30 * DAY  # an object that nobody touched for so long is cold
 QUARANTINE = DAY  # so long people have to say that an alert was right, before its window is learnt from
 LATE = 2 * DAY  # a closed window takes late events for so long
-
-
-class Seen(NamedTuple):
-    """One event as the forest sees it. `time` in microseconds; `kind` is person, key, webhook or none."""
-
-    time: int
-    actor: str | None
-    ip: str | None
-    network: str | None
-    object: str
-    type: str
-    action: str
-    kind: str
-    sensitive: bool
-
-
-class WindowKey(NamedTuple):
-    """Names a window: whose it is, and the microsecond at which its hour begins."""
-
-    kind: EntityKind
-    entity: str
-    hour: int
 
 
 @dataclass
@@ -123,21 +99,25 @@ class Windows:
         self.began: int | None = None
 
     def observe(self, event: Seen) -> Window | None:
-        """Take in an event and return its window; None where it names neither actor nor address.
+        """Take in one event and return its window; None where it names neither actor nor address."""
+        for hour, some in together(arrivals([event])):
+            self.tick(hour)
+            return self.join(some[0]) if some else None
+        return None
 
-        The clock is the latest event's: an hour closes when an event of a later one arrives.
-        """
-        hour = event.time - event.time % HOUR
+    def tick(self, hour: int) -> None:
+        """Let the clock stand at this hour or later; it is the latest event's: an hour closes when one of a later hour
+        arrives."""
         if self.began is None:
             self.began = hour
         if hour > self.hour:
             self.advance(hour)
-        key = _key(event, hour)
-        if key is None:
-            return None
-        window = self.recent.get(key) or self._begin(key, event)
-        self.open[key] = window  # a closed one opens again for an event that comes late
-        self._add(window, event)
+
+    def join(self, deeds: Deeds) -> Window:
+        """Take in deeds, after the tick of the clock at which they arrived, and return their window."""
+        window = self.recent.get(deeds.key) or self._begin(deeds)
+        self.open[deeds.key] = window  # a closed one opens again for an event that comes late
+        self._add(window, deeds)
         return window
 
     def advance(self, hour: int) -> None:
@@ -187,11 +167,12 @@ class Windows:
         closed, self.closed = self.closed, []
         return closed
 
-    def _begin(self, key: WindowKey, event: Seen) -> Window:
-        cls = "address" if event.actor is None else event.kind
+    def _begin(self, deeds: Deeds) -> Window:
+        key = deeds.key
+        cls = "address" if key.kind == "ip" else deeds.kind
         own, peers = self.profiles.get(key[:2]) or Profile(), self.classes.setdefault(cls, Profile())
         usual = usual_of(own, peers, key.hour)
-        window = self.recent[key] = Window(key, cls, usual, event.time, event.time)
+        window = self.recent[key] = Window(key, cls, usual, deeds.first, deeds.first)
         return window
 
     def _profile(self, key: WindowKey) -> Profile:
@@ -200,27 +181,27 @@ class Windows:
             profile = self.profiles[key[:2]] = Profile()
         return profile
 
-    # -- an event joins its window ---------------------------------------------------------------------------
-    def _add(self, window: Window, event: Seen) -> None:
+    # -- deeds join their window -------------------------------------------------------------------------------
+    def _add(self, window: Window, deeds: Deeds) -> None:
         own = self.profiles.get(window.key[:2])
-        window.first, window.last = min(window.first, event.time), max(window.last, event.time)
-        window.events += 1
-        window.minutes.add(event.time // MINUTE)
-        if event.sensitive:
-            window.sensitive_times.append(event.time)
-            window.sensitive_types[event.type] = None
-        pair = f"{event.action} {event.type}"
-        if pair not in window.pairs:
-            window.pairs[pair] = pair_surprise(pair, own, self.classes[window.cls])
-        self._add_object(window, event, own)
-        if event.ip is not None:
-            if event.time >= window.last:
-                window.ip = event.ip
-            window.addresses.add(event.ip)
-            self._add_place(window, event.ip, event.network or event.ip, own)
+        if deeds.ip is not None and deeds.ip_at >= window.last:
+            window.ip = deeds.ip
+        window.first, window.last = min(window.first, deeds.first), max(window.last, deeds.last)
+        window.events += deeds.events
+        window.minutes.update(deeds.minutes)
+        window.delete_times += deeds.delete_times
+        window.sensitive_times += deeds.sensitive_times
+        window.sensitive_types.update(dict.fromkeys(deeds.sensitive_types))
+        for pair in deeds.pairs:
+            if pair not in window.pairs:
+                window.pairs[pair] = pair_surprise(pair, own, self.classes[window.cls])
+        for name, created, deleted in deeds.objects:
+            self._add_object(window, name, own, created=created, deleted=deleted)
+        window.addresses.update(deeds.addresses)
+        for place, ip in deeds.places:
+            self._add_place(window, ip, place, own)
 
-    def _add_object(self, window: Window, event: Seen, own: Profile | None) -> None:
-        name, created = event.object, event.action == "CREATE"
+    def _add_object(self, window: Window, name: str, own: Profile | None, *, created: bool, deleted: bool) -> None:
         mine = own is not None and name in own.objects
         if created:
             window.new_objects.discard(name)
@@ -231,11 +212,9 @@ class Windows:
             if self.touched.get(name, 0) < window.key.hour - COLD:
                 window.cold_objects.add(name)
         window.objects[name] = created or window.objects.get(name, False)
-        if event.action == "DELETE":
-            window.delete_times.append(event.time)
-            owner = window.key[:2]
-            if not mine and self.creators.get(name, owner) != owner:
-                window.foreign_deletes.add(name)
+        owner = window.key[:2]
+        if deleted and not mine and self.creators.get(name, owner) != owner:
+            window.foreign_deletes.add(name)
 
     def _add_place(self, window: Window, ip: str, place: str, own: Profile | None) -> None:
         if place in window.places:
@@ -274,12 +253,6 @@ class Windows:
             oldest = next(iter(self.touched))
             del self.touched[oldest]
             self.creators.pop(oldest, None)
-
-
-def _key(event: Seen, hour: int) -> WindowKey | None:
-    if event.actor is not None:
-        return WindowKey("actor", event.actor, hour)
-    return None if event.ip is None else WindowKey("ip", event.ip, hour)
 
 
 def _learn(profile: Profile, window: Window, x: Floats, weight: float, judged: bool, newcomer: bool = False) -> None:
