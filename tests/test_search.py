@@ -480,3 +480,22 @@ def test_a_name_with_a_nul_in_it_is_found_as_a_whole(store: Store) -> None:
     ):
         query = replace(ask(text), since=NOW, until=NOW)
         assert [event.object for event in search.search(store, query, SETTINGS).events] == wanted, text
+
+
+@pytest.mark.parametrize("text", ["type:SERVICE", "ip:192.0.2.0/24", "ann", "type:SERVICE -ip:10.0.0.0/8"])
+def test_a_short_span_is_not_walked_along_all_that_a_name_ever_did(store: Store, text: str) -> None:
+    """Whichever index SQLite takes, the span of time is part of how it is read."""
+    add(store, [record(NOW - n * HOUR, actor="ann") for n in range(3)])
+    asked: list[str] = []
+    store.connection.set_trace_callback(asked.append)
+    assert search.count(store, ask(f"{text} last:90m"), SETTINGS) == 2
+    store.connection.set_trace_callback(None)
+    walks = [
+        step
+        for sql in asked
+        if "FROM events e WHERE" in sql
+        for *_, step in store.rows(f"EXPLAIN QUERY PLAN {sql}")
+        if step.startswith(("SEARCH e ", "SCAN e "))
+    ]
+    assert walks
+    assert all("time>? AND time<?" in walk for walk in walks)

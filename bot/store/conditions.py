@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any, TypeVar
 
@@ -26,6 +26,7 @@ Sql = tuple[str, list[Any]]
 T = TypeVar("T")
 
 DICTIONARIES = {"actor": "actors", "ip": "addresses", "object": "objects", "type": "types", "action": "actions"}
+INDEXED = ("actor", "ip", "object")  # with time
 ALWAYS = (-(2**63), 2**63 - 1)
 _WHOLE_MINUTES = parse_time("2000-01-01")  # since then every zone changes its offset only with a minute
 FEW = 200  # names up to which their events are looked up one name after the other instead of walking through time
@@ -72,6 +73,12 @@ class _Frame:
     span: tuple[int, int]
     names: Names | None
     leads: bool
+    in_or: bool = False
+
+    @property
+    def branch(self) -> _Frame:
+        """The frame of what stands in an OR."""
+        return self if self.in_or else replace(self, in_or=True)
 
 
 def sql_condition(
@@ -148,12 +155,12 @@ def _sql(condition: Condition, frame: _Frame) -> Sql:
         case And(parts):
             return _joined("AND", (_operand(part, frame) for part in sorted(parts, key=_depth)))
         case Or(parts):
-            return _joined("OR", (_sql(part, frame) for part in sorted(parts, key=_depth)))
+            return _joined("OR", (_sql(part, frame.branch) for part in sorted(parts, key=_depth)))
         case Not(part):
             sql, parameters = _sql(part, frame)
             return f"({sql}) IS NOT TRUE", parameters
         case Word(pattern):
-            return _joined("OR", (_named(field, (pattern,), frame) for field in ("object", "actor")))
+            return _joined("OR", (_named(field, (pattern,), frame.branch) for field in ("object", "actor")))
         case Match(field, patterns):
             return _matched(field, patterns, frame)
         case Within(networks):
@@ -234,10 +241,14 @@ def _listed(field: str, names: str, parameters: list[Any], frame: _Frame) -> Sql
     if frame.names is None:
         return f"e.{field} IN (SELECT id FROM {DICTIONARIES[field]} WHERE {names})", parameters
     ids, encoded = frame.names.ids(field, names, parameters)
+    if len(ids) > FEW:  # a plus keeps SQLite from using the field's index
+        return f"+e.{field} IN (SELECT value FROM json_each(?))", [encoded]
+    found: Sql = (f"e.{field} IN (SELECT value FROM json_each(?))", [encoded])
     if len(ids) == 1:  # then the index gives the events in order of time
-        return f"e.{field} = ?", ids
-    hint = "" if len(ids) <= FEW else "+"  # a plus keeps SQLite from using the field's index
-    return f"{hint}e.{field} IN (SELECT value FROM json_each(?))", [encoded]
+        found = f"e.{field} = ?", ids
+    if frame.in_or and frame.leads and field in INDEXED:  # else SQLite walks along all that these ever did
+        return f"{found[0]} AND e.time BETWEEN ? AND ?", [*found[1], *frame.span]
+    return found
 
 
 def _inside(networks: Iterable[IPv4Network | IPv6Network]) -> Sql:

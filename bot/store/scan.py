@@ -21,16 +21,15 @@ from bot.query import END, Query
 from bot.query.tree import And, Compare, Condition, Flag, Match, Not, Or, Within, Word
 from bot.store import sums
 from bot.store.blocks import Ints, Part, walk
-from bot.store.conditions import DICTIONARIES, FEW, Names
+from bot.store.conditions import DICTIONARIES, FEW, INDEXED, Names
 from bot.store.plain_facts import decided
 from bot.store.schema import BLOCK, Connection
 
 Mask = NDArray[np.bool_]
 Decide = Callable[[Part], Mask]
 MANY = 4 * BLOCK  # events that SQLite looks through as fast
-RARE = 40_000  # events: as rows they take 50 ms; by blocks that long, or longer where fewer than 10,000 fit
+RARE = 20_000  # events: as rows they take 25 ms; by blocks that long, or longer where fewer than 10,000 fit
 TOGETHER = 128  # blocks that are counted at once: a sum for each of 900,000 objects takes a while
-_INDEXED = ("actor", "ip", "object")
 
 
 class Scan:
@@ -188,7 +187,7 @@ class _Planner:
 
     def _few(self, field: str, ids: list[int]) -> bool:
         """Tell whether a field's index leads to so few events that SQLite sorts them at once; one name's are sorted."""
-        if field not in _INDEXED or len(ids) > FEW:
+        if field not in INDEXED or len(ids) > FEW:
             return False
         return len(ids) == 1 or self._up_to(RARE, f"events_{field}", {field: json.dumps(ids)})
 
@@ -200,6 +199,8 @@ class _Planner:
 
     def _up_to(self, most: int, index: str, ids: dict[str, str]) -> bool:
         where = " AND ".join(f"{field} IN (SELECT value FROM json_each(:{field}))" for field in ids)
+        if "type" in ids and "action" not in ids:  # else the index is walked along all events of the type
+            where += " AND action IN (SELECT id FROM actions)"
         some = (
             f"SELECT 1 FROM events INDEXED BY {index} WHERE {where} AND time BETWEEN :since AND :until LIMIT {most + 1}"
         )

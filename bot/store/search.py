@@ -17,6 +17,7 @@ from bot.errors import QueryError, StoreError
 from bot.fields import FIELDS, OF_ADDRESS, FactSettings
 from bot.model import Event
 from bot.query import BEGIN, END, Query
+from bot.query.tree import And, Match
 from bot.store.conditions import DICTIONARIES, Names, fact_sql, prepare, sql_condition
 from bot.store.scan import Scan, plan
 from bot.store.schema import Connection, DatabaseError, Store, unusable
@@ -168,7 +169,13 @@ def events_by_id(
 def _condition(query: Query, facts: FactSettings, names: Names) -> tuple[str, list[Any]]:
     if query.condition is None:
         return "1", []
-    return sql_condition(query.condition, facts, (query.since, query.until), names, leads=True)
+    sql, values = sql_condition(query.condition, facts, (query.since, query.until), names, leads=True)
+    parts = query.condition.parts if isinstance(query.condition, And) else (query.condition,)
+    asked = {part.field for part in parts if isinstance(part, Match)}
+    if "type" in asked and "action" not in asked:
+        # of the index on type, action and time SQLite would use the type alone: .3 s for an hour of ten million events
+        sql = f"e.action IN (SELECT id FROM actions) AND ({sql})"
+    return sql, values
 
 
 @contextmanager
