@@ -14,11 +14,11 @@ from bot.detect.forest import profiles
 from bot.detect.forest.deeds import EntityKind, Seen, WindowKey
 from bot.detect.forest.features import GROUP_OF, NAMES, features
 from bot.detect.forest.packing import pack, unpack
-from bot.detect.forest.profiles import Counter, Floats
+from bot.detect.forest.profiles import Counter, Floats, Latest
 from bot.detect.forest.windows import Window, Windows
 from bot.times import DAY, HOUR, MINUTE
 from tests.laws import law
-from tests.workforce import START, burst, seen, workforce
+from tests.workforce import START, burst, number_of, seen, workforce
 
 WEEKS = 5
 MONDAY = START + WEEKS * 7 * DAY  # after the history
@@ -178,7 +178,7 @@ def test_excluded_window_teaches_nothing(history: list[Seen]) -> None:
         left_out.observe(event)
     mine: tuple[EntityKind, str] = ("actor", "p03@example.com")
     assert left_out.profiles[mine].meter.peak.max() < learnt.profiles[mine].meter.peak.max()
-    assert not any(name in left_out.profiles[mine].objects for name in ("p5-3", "p6-4"))
+    assert not left_out.profiles[mine].objects.among([number_of("p5-3"), number_of("p6-4")])
 
 
 def test_memory_of_an_actor_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,6 +193,19 @@ def test_memory_of_an_actor_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         windows.observe(event)
     assert len(windows.profiles["actor", "p03@example.com"].objects) == 5
     assert len(windows.recent) < 60
+
+
+@law(50)
+@given(st.integers(1, 6), st.lists(st.lists(st.integers(0, 9), min_size=1, unique=True)))
+def test_what_was_touched_last_is_known_whatever_is_touched_together(limit: int, touches: list[list[int]]) -> None:
+    """As if one by one."""
+    latest, plain = Latest(limit), list[int]()
+    for some in touches:
+        latest.touch(some)
+        for number in some:
+            plain = [*(one for one in plain if one != number), number][-limit:]
+        assert latest.among(range(10)) == set(plain)
+        assert len(latest) == len(plain)
 
 
 @law(25)

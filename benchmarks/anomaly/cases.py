@@ -47,12 +47,12 @@ class Case:
 
     def events(self) -> list[Seen]:
         """Return its events as the forest sees them."""
-        settings, sensitive = FactSettings(), dict[str, bool]()
+        settings, sensitive, numbers = FactSettings(), dict[str, bool](), dict[str, int]()
         with (self.folder / "events.jsonl").open(encoding="utf-8") as lines:
-            return [_seen(json.loads(line), settings, sensitive) for line in lines]
+            return [_seen(json.loads(line), settings, sensitive, numbers) for line in lines]
 
 
-def _seen(record: dict[str, Any], settings: FactSettings, sensitive: dict[str, bool]) -> Seen:
+def _seen(record: dict[str, Any], settings: FactSettings, sensitive: dict[str, bool], numbers: dict[str, int]) -> Seen:
     type_, actor, ip = record["objectType"], record["actorIdentifier"], record["ipAddress"]
     if type_ not in sensitive:
         sensitive[type_] = settings.type_sensitive(type_)
@@ -61,7 +61,7 @@ def _seen(record: dict[str, Any], settings: FactSettings, sensitive: dict[str, b
         actor,
         ip,
         ip.rpartition(".")[0] if ip else None,
-        record["objectIdentifier"],
+        numbers.setdefault(record["objectIdentifier"], len(numbers) + 1),
         type_,
         record["action"],
         "none" if actor is None else "person" if "@" in actor else "key",

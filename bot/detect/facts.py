@@ -90,6 +90,7 @@ class _Facts:
     def catalogue(self) -> dict[str, Callable[[Columns], Column]]:
         return {
             "time": lambda c: NumberColumn(c.time.astype(np.float64)),
+            "object_number": lambda c: NumberColumn(self._key(c, "object").astype(np.float64)),  # for the forest
             "actor_kind": self._actor_kind,
             "actor_age_days": lambda c: self._days_since(c, "actor", "actor"),
             "actor_idle_days": self._actor_idle_days,

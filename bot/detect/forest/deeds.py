@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from bot.detect.columns import BoolColumn, Column, Columns, Ints, TextColumn, encode
+from bot.detect.columns import BoolColumn, Column, Columns, Ints, NumberColumn, TextColumn, encode
 from bot.times import HOUR, MINUTE
 
 EntityKind = Literal["actor", "ip"]
@@ -23,13 +23,14 @@ T = TypeVar("T")
 
 
 class Seen(NamedTuple):
-    """One event as the forest sees it. `time` in microseconds; `kind` is person, key, webhook or none."""
+    """One event as the forest sees it. `time` in microseconds; `object` is its number in the store; `kind` is person,
+    key, webhook or none."""
 
     time: int
     actor: str | None
     ip: str | None
     network: str | None
-    object: str
+    object: int
     type: str
     action: str
     kind: str
@@ -44,16 +45,16 @@ class WindowKey(NamedTuple):
     hour: int
 
 
-_TEXTS = ("actor", "ip", "network", "object", "type", "action", "actor_kind")
-
-
 def arrivals(events: Iterable[Seen]) -> Columns:
     """Return events as columns in order of arrival, as `together` takes them, numbered from 0."""
     some = list(events)
-    time, *texts, sensitive = zip(*some, strict=True) if some else [()] * len(Seen._fields)
-    fields: dict[str, Column] = {name: encode(column) for name, column in zip(_TEXTS, texts, strict=True)}
-    fields["type_sensitive"] = BoolColumn(np.array(sensitive, dtype=np.int8))
-    return Columns(np.arange(len(some)), np.array(time, dtype=np.int64), fields)
+    each: Any = Seen._make(zip(*some, strict=True) if some else [()] * len(Seen._fields))
+    texts = {"actor": each.actor, "ip": each.ip, "network": each.network, "type": each.type, "action": each.action}
+    fields: dict[str, Column] = {name: encode(column) for name, column in texts.items()}
+    fields["actor_kind"] = encode(each.kind)
+    fields["object_number"] = NumberColumn(np.array(each.object, dtype=np.float64))
+    fields["type_sensitive"] = BoolColumn(np.array(each.sensitive, dtype=np.int8))
+    return Columns(np.arange(len(some)), np.array(each.time, dtype=np.int64), fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ class Deeds:
     sensitive_times: list[int]
     sensitive_types: list[str]
     pairs: list[str]  # "DELETE SERVICE"
-    objects: list[tuple[str, bool, bool]]
+    objects: list[tuple[int, bool, bool]]
     addresses: list[str]
     places: list[tuple[str, str]]
     ip: str | None
@@ -154,15 +155,15 @@ class _Grouped:
         each = zip(_texts(action, rows), _texts(type_, rows), strict=True)
         return self._split(rows, [f"{action} {type_}" for action, type_ in each])
 
-    def _objects(self) -> list[list[tuple[str, bool, bool]]]:
-        events = self._events
-        number, rows = _numbered(self._group, events.text("object").codes)
+    def _objects(self) -> list[list[tuple[int, bool, bool]]]:
+        events, objects = self._events, _numbers(self._events["object_number"])
+        number, rows = _numbered(self._group, objects)
         told = []
         for action in ("CREATE", "DELETE"):
             happened = np.zeros(len(rows), dtype=np.bool_)
             happened[number[_are(events.text("action"), action)]] = True
             told.append(happened.tolist())
-        return self._split(rows, list(zip(_texts(events.text("object"), rows), *told, strict=True)))
+        return self._split(rows, list(zip(objects[rows].tolist(), *told, strict=True)))
 
     def _places(self) -> list[list[tuple[str, str]]]:
         network, ip = self._events.text("network"), self._events.text("ip")
@@ -216,6 +217,13 @@ def _texts(column: TextColumn, rows: Ints) -> list[Any]:
     """Return the texts of rows, None where there is none."""
     values = (*column.values, None)
     return [values[code] for code in column.codes[rows].tolist()]
+
+
+def _numbers(column: Column) -> Ints:
+    """Return the whole numbers of a column."""
+    if not isinstance(column, NumberColumn):
+        raise TypeError("a column holds no numbers")
+    return column.values.astype(np.int64)
 
 
 def _truths(column: Column) -> Mask:

@@ -43,7 +43,7 @@ class Reader:
         some = f"e.id IN (SELECT id FROM events WHERE {where} LIMIT {PAGE})"
         columns = facts.read(self._store, self._settings, some, parameters)
         columns.fields["network"] = self._networks(columns.text("ip"))
-        for name in ("actor", "ip", "network", "object", "type", "action"):
+        for name in ("actor", "ip", "network", "type", "action"):
             columns.fields[name] = _kept_once(columns.text(name))
         return columns
 

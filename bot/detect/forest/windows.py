@@ -33,10 +33,10 @@ class Window:
     delete_times: list[int] = field(default_factory=list)
     sensitive_times: list[int] = field(default_factory=list)
     sensitive_types: dict[str, None] = field(default_factory=dict)
-    objects: dict[str, bool] = field(default_factory=dict)  # whether it was created here
-    new_objects: set[str] = field(default_factory=set)
-    cold_objects: set[str] = field(default_factory=set)
-    foreign_deletes: set[str] = field(default_factory=set)
+    objects: dict[int, bool] = field(default_factory=dict)  # whether it was created here
+    new_objects: set[int] = field(default_factory=set)
+    cold_objects: set[int] = field(default_factory=set)
+    foreign_deletes: set[int] = field(default_factory=set)
     pairs: dict[str, float] = field(default_factory=dict)  # "DELETE SERVICE": its surprise
     addresses: set[str] = field(default_factory=set)
     places: dict[str, float] = field(default_factory=dict)  # with the owner's past windows there
@@ -87,8 +87,8 @@ class Windows:
         self.profiles: dict[tuple[EntityKind, str], Profile] = {}
         self.classes: dict[str, Profile] = {}
         self.places = Counter(MAX_KNOWN)
-        self.touched: dict[str, int] = {}  # object: latest hour
-        self.creators: dict[str, tuple[EntityKind, str]] = {}  # of those, where known
+        self.touched: dict[int, int] = {}  # object: latest hour
+        self.creators: dict[int, tuple[EntityKind, str]] = {}  # of those, where known
         self.recent: dict[WindowKey, Window] = {}  # open or closed, young enough for late events
         self.open: dict[WindowKey, Window] = {}
         self.closed: list[Window] = []  # since they were last taken
@@ -195,26 +195,26 @@ class Windows:
         for pair in deeds.pairs:
             if pair not in window.pairs:
                 window.pairs[pair] = pair_surprise(pair, own, self.classes[window.cls])
-        for name, created, deleted in deeds.objects:
-            self._add_object(window, name, own, created=created, deleted=deleted)
+        mine = own.objects.among([number for number, *_ in deeds.objects]) if own else set()
+        for number, created, deleted in deeds.objects:
+            self._add_object(window, number, number in mine, created=created, deleted=deleted)
         window.addresses.update(deeds.addresses)
         for place, ip in deeds.places:
             self._add_place(window, ip, place, own)
 
-    def _add_object(self, window: Window, name: str, own: Profile | None, *, created: bool, deleted: bool) -> None:
-        mine = own is not None and name in own.objects
+    def _add_object(self, window: Window, number: int, mine: bool, *, created: bool, deleted: bool) -> None:
         if created:
-            window.new_objects.discard(name)
-            window.cold_objects.discard(name)
-        elif name not in window.objects:
+            window.new_objects.discard(number)
+            window.cold_objects.discard(number)
+        elif number not in window.objects:
             if not mine:
-                window.new_objects.add(name)
-            if self.touched.get(name, 0) < window.key.hour - COLD:
-                window.cold_objects.add(name)
-        window.objects[name] = created or window.objects.get(name, False)
+                window.new_objects.add(number)
+            if self.touched.get(number, 0) < window.key.hour - COLD:
+                window.cold_objects.add(number)
+        window.objects[number] = created or window.objects.get(number, False)
         owner = window.key[:2]
-        if deleted and not mine and self.creators.get(name, owner) != owner:
-            window.foreign_deletes.add(name)
+        if deleted and not mine and self.creators.get(number, owner) != owner:
+            window.foreign_deletes.add(number)
 
     def _add_place(self, window: Window, ip: str, place: str, own: Profile | None) -> None:
         if place in window.places:
@@ -244,11 +244,11 @@ class Windows:
 
     def _fold_objects(self, window: Window, own: Profile) -> None:
         hour, owner = window.key.hour, window.key[:2]
-        for name, created in window.objects.items():
-            own.objects.touch(name)
-            self.touched[name] = max(self.touched.pop(name, 0), hour)
+        own.objects.touch(window.objects)
+        for number, created in window.objects.items():
+            self.touched[number] = max(self.touched.pop(number, 0), hour)
             if created:
-                self.creators[name] = owner
+                self.creators[number] = owner
         while len(self.touched) > MAX_KNOWN:
             oldest = next(iter(self.touched))
             del self.touched[oldest]
