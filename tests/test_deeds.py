@@ -31,7 +31,7 @@ EVENTS = st.lists(
 
 def state(windows: Windows) -> list[Any]:
     """Return all that windows hold."""
-    known = (windows.profiles, windows.classes, windows.places, windows.touched, windows.creators, windows.open)
+    known = (windows.profiles, windows.classes, windows.places, windows.objects, windows.open)
     return [windows.hour, windows.began, *map(plain, known)]
 
 

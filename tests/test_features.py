@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from bot.detect.forest import profiles
 from bot.detect.forest.deeds import EntityKind, Seen, WindowKey
 from bot.detect.forest.features import GROUP_OF, NAMES, features
+from bot.detect.forest.objects import Objects, Owner
 from bot.detect.forest.packing import pack, unpack
 from bot.detect.forest.profiles import Counter, Floats, Latest
 from bot.detect.forest.windows import Window, Windows
@@ -193,6 +195,23 @@ def test_memory_of_an_actor_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         windows.observe(event)
     assert len(windows.profiles["actor", "p03@example.com"].objects) == 5
     assert len(windows.recent) < 60
+
+
+@law(50)
+@given(st.integers(1, 4), st.lists(st.dictionaries(st.integers(0, 7), st.booleans(), min_size=1)))
+def test_objects_that_were_touched_last_are_known_with_their_makers(limit: int, touches: list[dict[int, bool]]) -> None:
+    """The others are as if nobody ever touched them."""
+    objects, plain = Objects(limit), dict[int, tuple[int, Any]]()
+    for place, some in enumerate(touches):
+        hour = START + (5 - place) * HOUR
+        owner: Owner = ("actor", f"p{place}")
+        objects.touch(some, hour, owner)
+        for number, made in some.items():
+            latest, maker = plain.pop(number, (0, None))
+            plain[number] = (max(latest, hour), owner if made else maker)
+        plain = dict(list(plain.items())[-limit:])
+        assert objects.of(range(8)) == [plain.get(number, (0, None)) for number in range(8)]
+        assert len(objects) == len(plain)
 
 
 @law(50)

@@ -183,7 +183,7 @@ def plain(thing: Any) -> Any:
 def figures(watcher: Watcher) -> list[Any]:
     """Return all that a watcher's scores hang on."""
     windows, fitted = watcher.windows, watcher.fitted
-    state = (windows.profiles, windows.classes, windows.places, windows.touched, windows.alerted, watcher.told)
+    state = (windows.profiles, windows.classes, windows.places, windows.objects, windows.alerted, watcher.told)
     limits = [fitted.alarm, fitted.high] if isinstance(fitted, Fitted) else [fitted.reason]
     return [*map(plain, state), sorted(windows.recent), plain(watcher.history), limits]
 

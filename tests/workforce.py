@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import zlib
 from collections.abc import Iterable
 
 from bot.detect.forest.deeds import Seen
@@ -12,6 +11,7 @@ from bot.times import DAY, HOUR, MINUTE, SECOND, parse_time
 START = parse_time("2026-01-05T00:00:00Z")  # a Monday
 TYPES = ("SERVICE", "SERVICE", "SERVICE", "DOMAIN", "TEAM", "SCORECARD", "API_KEY")
 SENSITIVE = ("API_KEY", "USER_ROLE")
+_NUMBERS: dict[str, int] = {}
 
 
 def seen(
@@ -30,7 +30,7 @@ def seen(
 
 def number_of(thing: str) -> int:
     """Return the number of an object, as the store gives one to each name."""
-    return zlib.crc32(thing.encode()) >> 1
+    return _NUMBERS.setdefault(thing, len(_NUMBERS) + 1)
 
 
 def workforce(weeks: int, people: int = 12, seed: int = 1, start: int = START) -> list[Seen]:

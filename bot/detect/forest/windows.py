@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bot.detect.forest.deeds import Deeds, EntityKind, Seen, WindowKey, arrivals, together
+from bot.detect.forest.objects import Objects
 from bot.detect.forest.profiles import BUSY, Counter, Floats, Profile, Usual, is_weekend, pair_surprise, usual_of
 from bot.times import DAY, HOUR, MINUTE, WEEK
 
@@ -87,8 +88,7 @@ class Windows:
         self.profiles: dict[tuple[EntityKind, str], Profile] = {}
         self.classes: dict[str, Profile] = {}
         self.places = Counter(MAX_KNOWN)
-        self.touched: dict[int, int] = {}  # object: latest hour
-        self.creators: dict[int, tuple[EntityKind, str]] = {}  # of those, where known
+        self.objects = Objects(MAX_KNOWN)
         self.recent: dict[WindowKey, Window] = {}  # open or closed, young enough for late events
         self.open: dict[WindowKey, Window] = {}
         self.closed: list[Window] = []  # since they were last taken
@@ -195,26 +195,27 @@ class Windows:
         for pair in deeds.pairs:
             if pair not in window.pairs:
                 window.pairs[pair] = pair_surprise(pair, own, self.classes[window.cls])
-        mine = own.objects.among([number for number, *_ in deeds.objects]) if own else set()
-        for number, created, deleted in deeds.objects:
-            self._add_object(window, number, number in mine, created=created, deleted=deleted)
+        self._add_objects(window, deeds, own)
         window.addresses.update(deeds.addresses)
         for place, ip in deeds.places:
             self._add_place(window, ip, place, own)
 
-    def _add_object(self, window: Window, number: int, mine: bool, *, created: bool, deleted: bool) -> None:
-        if created:
-            window.new_objects.discard(number)
-            window.cold_objects.discard(number)
-        elif number not in window.objects:
-            if not mine:
-                window.new_objects.add(number)
-            if self.touched.get(number, 0) < window.key.hour - COLD:
-                window.cold_objects.add(number)
-        window.objects[number] = created or window.objects.get(number, False)
-        owner = window.key[:2]
-        if deleted and not mine and self.creators.get(number, owner) != owner:
-            window.foreign_deletes.add(number)
+    def _add_objects(self, window: Window, deeds: Deeds, own: Profile | None) -> None:
+        numbers = [number for number, *_ in deeds.objects]
+        mine = own.objects.among(numbers) if own else set()
+        known = self.objects.of(numbers)
+        for (number, created, deleted), (touched, maker) in zip(deeds.objects, known, strict=True):
+            if created:
+                window.new_objects.discard(number)
+                window.cold_objects.discard(number)
+            elif number not in window.objects:
+                if number not in mine:
+                    window.new_objects.add(number)
+                if touched < window.key.hour - COLD:
+                    window.cold_objects.add(number)
+            window.objects[number] = created or window.objects.get(number, False)
+            if deleted and number not in mine and maker not in (None, window.key[:2]):
+                window.foreign_deletes.add(number)
 
     def _add_place(self, window: Window, ip: str, place: str, own: Profile | None) -> None:
         if place in window.places:
@@ -240,19 +241,8 @@ class Windows:
         for place in window.places:
             own.places.touch(place, float(old is None))
             self.places.touch(place)
-        self._fold_objects(window, own)
-
-    def _fold_objects(self, window: Window, own: Profile) -> None:
-        hour, owner = window.key.hour, window.key[:2]
         own.objects.touch(window.objects)
-        for number, created in window.objects.items():
-            self.touched[number] = max(self.touched.pop(number, 0), hour)
-            if created:
-                self.creators[number] = owner
-        while len(self.touched) > MAX_KNOWN:
-            oldest = next(iter(self.touched))
-            del self.touched[oldest]
-            self.creators.pop(oldest, None)
+        self.objects.touch(window.objects, window.key.hour, window.key[:2])
 
 
 def _learn(profile: Profile, window: Window, x: Floats, weight: float, judged: bool, newcomer: bool = False) -> None:
