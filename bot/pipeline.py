@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Protocol
 
 from bot.alert import run as alert_run
@@ -336,11 +337,6 @@ def _cycles_stay() -> Iterator[None]:
 
 
 def _batches(lines: Iterable[Record | Broken], size: int) -> Iterator[list[Record | Broken]]:
-    batch: list[Record | Broken] = []
-    for one in lines:
-        batch.append(one)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
+    rest = iter(lines)
+    while batch := list(islice(rest, size)):
         yield batch
