@@ -159,6 +159,7 @@ class Service:
         self.pulse.poll_was_good()
         if done.events or done.posted:
             log.info("%d new events, %d findings, %d alerts to post", done.events, done.findings, done.posted)
+            self.app.rest()
         self.schedule.run_now("outbox")
 
     def follow(self) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.detect.forest.deeds import Seen, arrivals, together
+from bot.detect.forest.deeds import Seen, arrivals
 from bot.detect.forest.windows import Windows
 from bot.times import HOUR, MINUTE
 from tests.laws import law
@@ -41,12 +41,9 @@ def test_pages_of_any_size_do_what_single_events_do(events: list[Seen], cuts: li
     """Late events, repeated ones, those of nobody, and several in one moment included."""
     single, paged = Windows(), Windows()
     for event in events:
-        single.observe(event)
+        list(single.observe(arrivals([event])))
     for begin, end in pairwise(sorted({0, *cuts, len(events)})):
-        for hour, some in together(arrivals(events[begin:end])):
-            paged.tick(hour)
-            for deeds in some:
-                paged.join(deeds)
+        list(paged.observe(arrivals(events[begin:end])))
     assert state(paged) == state(single)
     for windows in (single, paged):
         windows.advance(START + 100 * HOUR)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.detect.forest import profiles
-from bot.detect.forest.deeds import EntityKind, Seen, WindowKey
+from bot.detect.forest.deeds import EntityKind, Seen, WindowKey, arrivals
 from bot.detect.forest.features import GROUP_OF, NAMES, features
 from bot.detect.forest.objects import Objects, Owner
 from bot.detect.forest.packing import pack, unpack
@@ -36,8 +36,7 @@ def history() -> list[Seen]:
 def learnt(history: list[Seen]) -> bytes:
     """Return windows that have seen the history, pickled: a test takes a copy of its own."""
     windows = Windows()
-    for event in history:
-        windows.observe(event)
+    list(windows.observe(arrivals(history)))
     return pickle.dumps(windows)
 
 
@@ -50,9 +49,7 @@ def ordinary(learnt: bytes) -> dict[str, float]:
 def last_window(learnt: bytes, events: list[Seen]) -> Window:
     """Return the window of the last event, after what was learnt."""
     windows: Windows = pickle.loads(learnt)
-    found = None
-    for event in events:
-        found = windows.observe(event)
+    *_, found = windows.observe(arrivals(events))
     assert found is not None
     return found
 
@@ -68,8 +65,7 @@ def by_group(row: Floats) -> dict[str, float]:
 def all_rows(events: list[Seen]) -> dict[WindowKey, Floats]:
     """Return the features of all windows once they are closed."""
     windows = Windows()
-    for event in events:
-        windows.observe(event)
+    list(windows.observe(arrivals(events)))
     windows.advance(windows.hour + HOUR)
     assert not windows.open
     return {window.key: features(window) for window in windows.take_closed()}
@@ -151,17 +147,16 @@ def test_rotating_addresses_are_no_surprise(history: list[Seen], learnt: bytes) 
 def test_address_without_actor_has_windows_of_its_own(learnt: bytes) -> None:
     """Automatic changes have no actor: their address is who they are."""
     assert last_window(learnt, [seen(MONDAY, None, ip="203.0.113.9")]).key[:2] == ("ip", "203.0.113.9")
-    assert Windows().observe(seen(MONDAY, None, ip=None)) is None
+    assert list(Windows().observe(arrivals([seen(MONDAY, None, ip=None)]))) == [None]
 
 
 def test_late_event_joins_its_window(learnt: bytes) -> None:
     """An event that comes late counts in the hour in which it happened, and the profile learns of it once."""
     windows: Windows = pickle.loads(learnt)
     on_time, late = burst(MONDAY, 3), burst(MONDAY + 5 * MINUTE, 2, action="DELETE")
-    for event in [*on_time, seen(MONDAY + 3 * HOUR, "p01@example.com")]:
-        windows.observe(event)
+    list(windows.observe(arrivals([*on_time, seen(MONDAY + 3 * HOUR, "p01@example.com")])))
     before = windows.profiles["actor", "p03@example.com"].windows
-    found = [windows.observe(event) for event in late][-1]
+    *_, found = windows.observe(arrivals(late))
     assert found is not None
     assert found.events == 5
     windows.advance(MONDAY + 4 * HOUR)
@@ -175,9 +170,8 @@ def test_excluded_window_teaches_nothing(history: list[Seen]) -> None:
     bad, again = burst(MONDAY, 30, action="DELETE"), burst(MONDAY + DAY, 1, action="DELETE", ip="203.0.113.9")
     key = WindowKey("actor", "p03@example.com", MONDAY)
     learnt, left_out = Windows(), Windows(excluded=[key])
-    for event in [*history, *bad, *again]:
-        learnt.observe(event)
-        left_out.observe(event)
+    for windows in (learnt, left_out):
+        list(windows.observe(arrivals([*history, *bad, *again])))
     mine: tuple[EntityKind, str] = ("actor", "p03@example.com")
     assert left_out.profiles[mine].meter.peak.max() < learnt.profiles[mine].meter.peak.max()
     assert not left_out.profiles[mine].objects.among([number_of("p5-3"), number_of("p6-4")])
@@ -191,8 +185,7 @@ def test_memory_of_an_actor_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(counter) == ["c", "d", "a"]
     monkeypatch.setattr(profiles, "MAX_OBJECTS", 5)
     windows = Windows()
-    for event in burst(MONDAY, 50, HOUR):
-        windows.observe(event)
+    list(windows.observe(arrivals(burst(MONDAY, 50, HOUR))))
     assert len(windows.profiles["actor", "p03@example.com"].objects) == 5
     assert len(windows.recent) < 60
 

@@ -149,7 +149,7 @@ def test_right_group_is_in_the_top_three_nearly_always(history: list[Seen], lear
     named = []
     for right, events in attacks(random.Random(5)):
         windows = copy.deepcopy(learnt.windows)
-        window = [windows.observe(event) for event in events][-1]
+        *_, window = windows.observe(arrivals(events))
         assert window is not None
         top = [group for group, _ in learnt.fitted.forest.explain(features(window)[None])[0][:3]]
         named.append(bool(right & set(top)))
@@ -161,8 +161,7 @@ def test_memory_grows_with_actors_and_not_with_time() -> None:
     sizes: list[tuple[int, int, bool]] = []
     for weeks in (5, 10):
         windows = Windows()
-        for event in workforce(weeks, people=6):
-            windows.observe(event)
+        list(windows.observe(arrivals(workforce(weeks, people=6))))
         trail = max(len(profile.trail.week) for profile in windows.profiles.values())
         bounded = trail <= WEEK // HOUR and len(windows.recent) < 6 * 72
         sizes.append((len(windows.profiles), len(windows.classes), bounded))

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from bot.detect.forest.deeds import Seen, WindowKey
+from bot.detect.forest.deeds import Seen, WindowKey, arrivals
 from bot.detect.forest.features import features
 from bot.detect.forest.profiles import Floats
-from bot.detect.forest.windows import Windows
+from bot.detect.forest.windows import Window, Windows
 from bot.fields import FactSettings
 from bot.times import DAY, HOUR, MINUTE, iso, parse_time
 
@@ -125,17 +125,15 @@ def rows_of(case: Case) -> Rows:
     windows, told, live = Windows(), list[Told](), list[Floats]()
     closed: dict[WindowKey, Floats] = {}
 
-    def observe(event: Seen) -> Any:
-        window = windows.observe(event)
+    def observe(events: list[Seen]) -> list[Window]:
+        joined = [one for one in windows.observe(arrivals(events)) if one is not None]
         closed.update((one.key, features(one)) for one in windows.take_closed())
-        return window
+        return joined
 
     events, begin = case.events(), case.begin
-    for event in events:
-        if event.time < begin:
-            observe(event)
+    observe([event for event in events if event.time < begin])
     for now, batch in batches(event for event in events if event.time >= begin):
-        touched = {one.key: one for one in map(observe, batch) if one is not None}
+        touched = {one.key: one for one in observe(batch)}
         for one in touched.values():
             told.append(Told(now, one.key, one.first, one.last, one.ip))
             live.append(features(one))

@@ -142,6 +142,7 @@ def rest(db: str) -> dict[str, Any]:
         warming.start()
         warming.join()
         app.pipeline.take(_batches(newest + MINUTE, 1)[0], Report(), history=False)
+        app.rest()
         assert str(app.store.meta("forest")).startswith("fitted"), app.store.meta("forest")
         lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     return {"rss": int(lines["VmRSS"].split()[0]) / 1024}

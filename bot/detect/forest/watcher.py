@@ -10,7 +10,7 @@ import numpy as np
 from bot.detect.columns import Columns
 from bot.detect.forest.budget import Spoken, said, threshold
 from bot.detect.forest.config import ForestConfig
-from bot.detect.forest.deeds import EntityKind, WindowKey, together
+from bot.detect.forest.deeds import EntityKind, WindowKey
 from bot.detect.forest.features import features
 from bot.detect.forest.isolation import Forest, Grow, Refusal, fit, grow
 from bot.detect.forest.packing import pack, unpack
@@ -108,11 +108,9 @@ class Watcher:
     def _add(self, page: Columns, now: int) -> list[Window]:
         joined: list[Window] = []
         until_now = np.flatnonzero(page.time <= now + HOUR)  # a later date would close all windows until then
-        for hour, some in together(page.take(until_now)):
-            self.windows.tick(hour)
-            joined += map(self.windows.join, some[:1])
+        for window in self.windows.observe(page.take(until_now)):
+            joined += [] if window is None else [window]
             self._turn_week()
-            joined += map(self.windows.join, some[1:])
             for closed in self.windows.take_closed():
                 self.history[closed.key] = pack(features(closed))
         return joined

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from bot.detect.forest.deeds import Deeds, EntityKind, Seen, WindowKey, arrivals, together
+from bot.detect.columns import Columns
+from bot.detect.forest.deeds import Deeds, EntityKind, WindowKey, together
 from bot.detect.forest.objects import Objects
 from bot.detect.forest.profiles import BUSY, Counter, Floats, Profile, Usual, is_weekend, pair_surprise, usual_of
 from bot.times import DAY, HOUR, MINUTE, WEEK
@@ -98,23 +99,19 @@ class Windows:
         self.hour = 0
         self.began: int | None = None
 
-    def observe(self, event: Seen) -> Window | None:
-        """Take in one event and return its window; None where it names neither actor nor address."""
-        for hour, some in together(arrivals([event])):
-            self.tick(hour)
-            return self.join(some[0]) if some else None
-        return None
+    def observe(self, events: Columns) -> Iterator[Window | None]:
+        """Take in events in order of arrival and yield the windows that they join, None for an hour of nobody.
 
-    def tick(self, hour: int) -> None:
-        """Let the clock stand at this hour or later; it is the latest event's: an hour closes when one of a later hour
-        arrives."""
-        if self.began is None:
-            self.began = hour
-        if hour > self.hour:
-            self.advance(hour)
+        The clock is the latest event's: an hour closes when an event of a later one arrives.
+        """
+        for hour, some in together(events):
+            if self.began is None:
+                self.began = hour
+            if hour > self.hour:
+                self.advance(hour)
+            yield from map(self._join, some) if some else (None,)
 
-    def join(self, deeds: Deeds) -> Window:
-        """Take in deeds, after the tick of the clock at which they arrived, and return their window."""
+    def _join(self, deeds: Deeds) -> Window:
         window = self.recent.get(deeds.key) or self._begin(deeds)
         self.open[deeds.key] = window  # a closed one opens again for an event that comes late
         self._add(window, deeds)
