@@ -84,7 +84,7 @@ class Bench:
 
     def live(self, size: int) -> Iterator[Figure]:
         self.step(f"live passes on {size:,}")
-        found = self._on_copy(size, lambda copy: probe("live", copy, "40")).answer
+        found = self._on_copy(size, lambda copy: probe("live", copy, "100")).answer
         for rules, limit in (("30 rules", 150), ("all rules", None)):
             walls, cpus = ([1000 * taken for taken in column] for column in zip(*found[rules], strict=True))
             for part, named in ((0.5, "median"), (0.95, "95th percentile")):
