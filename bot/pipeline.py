@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from bot.detect.run import Detector
 from bot.detect.run import Report as Detected
 from bot.errors import StoreError
 from bot.fields import ACTOR_TYPES, FactSettings
-from bot.heap import collect_rarely
+from bot.heap import collect_rarely, without_collector
 from bot.model import FOREST, Broken, Finding, Record
 from bot.poll import run as poll_run
 from bot.poll.client import Portal, Window
@@ -194,7 +193,7 @@ class Pipeline:
         """Store records of a file, in any order; all of it is history. Detection follows when all are there."""
         report, twins, added = Report(), Twins(), NOTHING
         broken: list[Broken] = []
-        with self.store.bulk(), _cycles_stay():
+        with self.store.bulk(), without_collector():
             for batch in _batches(lines, IMPORT_BATCH):
                 records = [one for one in batch if isinstance(one, Record)]
                 broken += [one for one in batch if isinstance(one, Broken)]
@@ -324,18 +323,6 @@ class Pipeline:
             " History is not news, so nothing of it is posted; `/audit alerts` lists it.",
             urgency=0,
         )
-
-
-@contextmanager
-def _cycles_stay() -> Iterator[None]:
-    """Keep Python's collector of cycles off: an import makes millions of tuples, and no cycles. A tenth of its time."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def _batches(lines: Iterable[Record | Broken], size: int) -> Iterator[list[Record | Broken]]:

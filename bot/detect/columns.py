@@ -95,6 +95,20 @@ class Columns:
             raise TypeError(f"{name} holds no text")
         return column
 
+    def numbers(self, name: str) -> NumberColumn:
+        """Return a column that is known to hold numbers."""
+        column = self[name]
+        if not isinstance(column, NumberColumn):
+            raise TypeError(f"{name} holds no numbers")
+        return column
+
+    def truths(self, name: str) -> BoolColumn:
+        """Return a column that is known to hold truths."""
+        column = self[name]
+        if not isinstance(column, BoolColumn):
+            raise TypeError(f"{name} holds no truths")
+        return column
+
     def take(self, rows: Rows) -> Columns:
         """Return these rows; facts already computed go along, so that they keep meaning the whole history."""
         fields = {name: column.take(rows) for name, column in self.fields.items()}

@@ -6,7 +6,7 @@ import operator
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache, partial, reduce
+from functools import cached_property, lru_cache, reduce
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import Literal
 
@@ -14,7 +14,7 @@ import numpy as np
 import re2
 from numpy.typing import NDArray
 
-from bot.detect.columns import BoolColumn, Columns, Ints, NumberColumn, TextColumn
+from bot.detect.columns import Columns, Ints, TextColumn
 from bot.fields import TEXT_FIELDS
 
 Mask = NDArray[np.bool_]
@@ -195,10 +195,7 @@ class NumberTest(FieldTest):
 
     def decide(self, view: View) -> Mask:
         """Return which events satisfy it; one without the number does not."""
-        column = view.columns[self.field]
-        if not isinstance(column, NumberColumn):
-            raise TypeError(f"{self.field} holds no numbers")
-        return _ORDER[self.order](column.values, self.number)
+        return _ORDER[self.order](view.columns.numbers(self.field).values, self.number)
 
 
 @dataclass(frozen=True)
@@ -209,10 +206,7 @@ class BoolTest(FieldTest):
 
     def decide(self, view: View) -> Mask:
         """Return which events satisfy it."""
-        column = view.columns[self.field]
-        if not isinstance(column, BoolColumn):
-            raise TypeError(f"{self.field} holds no truths")
-        return np.asarray(column.values == int(self.truth))
+        return np.asarray(view.columns.truths(self.field).values == int(self.truth))
 
 
 @dataclass(frozen=True)
@@ -292,13 +286,13 @@ class Every(Parts):
         ones, and what costs more only for events that are left."""
         gate, others = self._gate
         mask = gate.mask(view) if gate else np.ones(len(view.columns), dtype=np.bool_)
-        if len(view.columns) > FEW:  # of fewer events, to choose among parts costs more than to look at all
-            others = sorted(others, key=partial(_cost, view))
-        for part in others:
+        few = len(view.columns) <= FEW  # to choose among parts of few events costs more than to look at all
+        costs = [(0 if few else _cost(view, part), part) for part in others]
+        for cost, part in sorted(costs, key=operator.itemgetter(0)):
             left = np.count_nonzero(mask)
             if not left:
                 break
-            narrow = len(view.columns) > FEW and SPARSE * left < _cost(view, part)
+            narrow = SPARSE * left < cost
             mask = _narrowed(view, mask, part) if narrow else mask & view.mask(part)
         return mask
 

@@ -44,12 +44,8 @@ class Entries:
         slots = tuple(slot[entries] for slot in self.slots)
         return replace(self, line=line, slots=slots, variants=self.variants[entries])
 
-    def group(self, columns: Columns, entry: int) -> Group:
-        """Return the group of an entry as (name, value) pairs."""
-        return self.groups(columns, np.array([entry]))[0]
-
     def groups(self, columns: Columns, entries: Ints) -> list[Group]:
-        """Return the groups of several entries."""
+        """Return the groups of entries, (name, value) pairs each."""
         rows, found = self.line.rows[entries], np.empty(len(entries), dtype=object)
         for number, fields in enumerate(self.fields):
             mine = np.flatnonzero(self.variants[entries] == number)

@@ -123,7 +123,7 @@ class _Grouped:
         events, time = self._events, self._events.time
         some, minute = bool(self._size), time // MINUTE
         deleted = np.flatnonzero(_are(events.text("action"), "DELETE"))
-        sensitive = np.flatnonzero(_truths(events["type_sensitive"]))
+        sensitive = np.flatnonzero(events.truths("type_sensitive").values > 0)
         return map(
             Deeds,
             self._keys(),
@@ -156,7 +156,8 @@ class _Grouped:
         return self._split(rows, [f"{action} {type_}" for action, type_ in each])
 
     def _objects(self) -> list[list[tuple[int, bool, bool]]]:
-        events, objects = self._events, _numbers(self._events["object_number"])
+        events = self._events
+        objects = events.numbers("object_number").values.astype(np.int64)
         number, rows = _numbered(self._group, objects)
         told = []
         for action in ("CREATE", "DELETE"):
@@ -176,8 +177,8 @@ class _Grouped:
         """Return, of each group, the address of the last event that was the latest so far and had one, and its time."""
         time, ip = self._events.time, self._events.text("ip")
         since = time - time.min(initial=0)
-        so_far = np.maximum.accumulate(self._group * (since.max(initial=0) + 1) + since)  # anew in each group
-        latest = so_far == self._group * (since.max(initial=0) + 1) + since
+        rising = self._group * (since.max(initial=0) + 1) + since  # so that the latest so far begins anew in each group
+        latest = rising == np.maximum.accumulate(rising)
         places = np.where(latest & (ip.codes >= 0), np.arange(len(time)), -1)
         rows = np.maximum.reduceat(places, self._begins) if self._size else places
         addresses = [text if row >= 0 else None for row, text in zip(rows.tolist(), _texts(ip, rows), strict=True)]
@@ -217,20 +218,6 @@ def _texts(column: TextColumn, rows: Ints) -> list[Any]:
     """Return the texts of rows, None where there is none."""
     values = (*column.values, None)
     return [values[code] for code in column.codes[rows].tolist()]
-
-
-def _numbers(column: Column) -> Ints:
-    """Return the whole numbers of a column."""
-    if not isinstance(column, NumberColumn):
-        raise TypeError("a column holds no numbers")
-    return column.values.astype(np.int64)
-
-
-def _truths(column: Column) -> Mask:
-    """Return which events have a truth that is true."""
-    if not isinstance(column, BoolColumn):
-        raise TypeError("a column holds no truths")
-    return column.values > 0
 
 
 def _are(column: TextColumn, text: str) -> Mask:
