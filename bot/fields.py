@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Literal
 
 from bot.addresses import NO_ADDRESSES, AddressBook, ip_kind
@@ -116,6 +117,11 @@ _FIRST, _LAST = parse_time("0001-01-03"), parse_time("9999-12-29")
 OF_ADDRESS = ("ip_kind", "country", "as_name")  # facts that an address alone decides
 
 
+@lru_cache(maxsize=10_000)  # asked of the same few types in each pass
+def _matches_any(text: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(text, pattern.upper()) for pattern in patterns)
+
+
 @dataclass(frozen=True)
 class FactSettings:
     """What facts need to know beside the events: the zone, the working hours, the sensitive types, the addresses.
@@ -151,7 +157,7 @@ class FactSettings:
 
     def type_sensitive(self, type_name: str) -> bool:
         """Tell whether a type matches one of the patterns, ignoring case."""
-        return any(fnmatchcase(type_name.upper(), pattern.upper()) for pattern in self.sensitive)
+        return _matches_any(type_name.upper(), self.sensitive)
 
     def _local(self, time: int) -> datetime:
         inside = min(max(time, _FIRST), _LAST)  # a zone's offset would lead out of the calendar at its edges

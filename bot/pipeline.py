@@ -292,7 +292,7 @@ class Pipeline:
             self.forest.wait(added)
             return
         try:
-            detected.changed += self.forest.run_once(added, now)
+            detected.changed += self.forest.run_once(added, now, detected.fresh)
         except StoreError:
             raise
         except Exception as error:  # noqa: BLE001 -- as in Detector: detection never stops ingestion

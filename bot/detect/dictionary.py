@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,11 +15,21 @@ from bot.detect.columns import Codes, Ints
 from bot.store.schema import Store
 
 
-def names_of(store: Store, table: str, ids: Ints) -> tuple[str, ...]:
-    """Return the texts of some dictionary ids."""
-    rows = store.rows(f"SELECT id, name FROM {table} WHERE id IN (SELECT value FROM json_each(?))", (as_json(ids),))
-    names = dict(rows)
-    return tuple(names[number] for number in ids.tolist())
+class Names:
+    """The texts of dictionary ids, each read once: to be kept for no longer than a pass, as one that is rolled back
+    frees its ids for other texts."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._known: defaultdict[str, dict[int, str]] = defaultdict(dict)
+
+    def of(self, table: str, ids: Ints) -> tuple[str, ...]:
+        """Return the texts of some ids of a dictionary."""
+        known, wanted = self._known[table], ids.tolist()
+        if not known.keys() >= set(wanted):
+            some = f"SELECT id, name FROM {table} WHERE id IN (SELECT value FROM json_each(?))"
+            known |= self._store.rows(some, (json.dumps([number for number in wanted if number not in known]),))
+        return tuple(map(known.__getitem__, wanted))
 
 
 def as_json(numbers: Ints) -> str:
@@ -53,9 +64,9 @@ class Late(Sequence[str]):
         return self._read()
 
 
-def some_names(store: Store, table: str, ids: Ints) -> Late:
+def some_names(names: Names, table: str, ids: Ints) -> Late:
     """Return the texts of some dictionary ids, in their order."""
-    return Late(len(ids), lambda: names_of(store, table, ids))
+    return Late(len(ids), lambda: names.of(table, ids))
 
 
 def all_names(store: Store, table: str) -> Late:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping
-from functools import partial
+from functools import cached_property, partial
 from itertools import chain
 from typing import Any
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from bot.detect.address_facts import first_in_country, of_address
 from bot.detect.columns import BoolColumn, Column, Columns, Ints, NumberColumn, TextColumn
-from bot.detect.dictionary import Ids, all_names, as_json, distinct, names_of, some_names
+from bot.detect.dictionary import Ids, Names, all_names, as_json, distinct, some_names
 from bot.fields import (
     ACTOR_KINDS,
     ACTOR_TYPES,
@@ -42,11 +42,17 @@ _KIND_BY_TYPE = np.array([-1, 1, 1, 0, 0, 2], dtype=np.int32)  # of ACTOR_TYPES,
 
 
 def read(
-    store: Store, settings: FactSettings, where: str = "1", parameters: Any = (), whole_of: Collection[str] = ()
+    store: Store,
+    settings: FactSettings,
+    where: str = "1",
+    parameters: Any = (),
+    whole_of: Collection[str] = (),
+    names: Names | None = None,
 ) -> Columns:
     """Return the events that satisfy an SQL condition over `e`, as columns with every fact at hand.
 
-    `whole_of` names actors of whom the condition leaves out no event between the first and the last one.
+    `whole_of` names actors of whom the condition leaves out no event between the first and the last one. `names` are
+    the texts that were read so far.
     """
     rows = store.rows(  # the plus keeps SQLite from walking through all of time where new events are asked for by id
         "SELECT e.id, e.time, coalesce(e.actor, -1), coalesce(e.ip, -1), e.object, e.type, e.action,"
@@ -54,9 +60,10 @@ def read(
         parameters,
     )
     table = np.fromiter(chain.from_iterable(rows), dtype=np.int64).reshape(-1, 8).T
+    names = names or Names(store)
     known = {name: Ids(np.unique(column[column >= 0])) for name, column in zip(_COLUMNS, table[2:7], strict=True)}
     fields: dict[str, Column] = {
-        name: TextColumn(known[name].codes(column), some_names(store, _COLUMNS[name], known[name].distinct))
+        name: TextColumn(known[name].codes(column), some_names(names, _COLUMNS[name], known[name].distinct))
         for name, column in zip(_COLUMNS, table[2:7], strict=True)
     }
     fields["actor_type"] = _actor_types(table[7])
@@ -160,6 +167,7 @@ class _Facts:
             self._kept[kind] = found
         return found
 
+    @cached_property
     def _log_start(self) -> int:
         found = self._store.value("SELECT time FROM first_seen WHERE kind = 'log'")
         return NEVER if found is None else int(found)
@@ -169,7 +177,7 @@ class _Facts:
 
     def _is_first(self, columns: Columns, first: Ints) -> BoolColumn:
         """Tell whether events are the first of their key; unknown without one, and while the log is young."""
-        known = (first != NEVER) & (columns.time - self._log_start() >= LEARNING_DAYS * DAY)
+        known = (first != NEVER) & (columns.time - self._log_start >= LEARNING_DAYS * DAY)
         return BoolColumn(np.where(known, first == columns.time, -1).astype(np.int8))
 
     def _days_since(self, columns: Columns, kind: str, a: str, b: str | None = None) -> NumberColumn:
@@ -264,7 +272,7 @@ class _Facts:
         actors = self._key(columns, "actor")
         keys, times = self._known("actor_ip", actors)
         addresses, place = np.unique(keys & 0xFFFFFFFF, return_inverse=True)
-        names = names_of(self._store, "addresses", addresses)
+        names = Names(self._store).of("addresses", addresses)
         known = (keys >> 32, place, times)
         return self._is_first(columns, first_in_country(columns, actors, known, names, self._settings))
 

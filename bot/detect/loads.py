@@ -10,7 +10,7 @@ from typing import Any
 
 from bot.detect import facts
 from bot.detect.columns import Columns
-from bot.detect.dictionary import as_json
+from bot.detect.dictionary import Names, as_json
 from bot.detect.groups import Group
 from bot.detect.kinds import KIND_SQL, Kinds
 from bot.detect.rules import CompiledRule
@@ -50,11 +50,12 @@ class Loader:
     def __init__(self, store: Store, settings: FactSettings, many: int = MANY) -> None:
         self._store, self._settings, self._many, self.kinds = store, settings, many, Kinds(store)
 
-    def loads(self, tasks: Sequence[Task]) -> Iterator[tuple[Columns, list[Task]]]:
+    def loads(self, tasks: Sequence[Task], names: Names | None = None) -> Iterator[tuple[Columns, list[Task]]]:
         """Yield events, and the tasks for which they are enough.
 
         Of rules by actor or address only the events of those concerned; of rules that look at few kinds of events only
-        these. Rules that reach far back have events of their own, as they concern fewer.
+        these. Rules that reach far back have events of their own, as they concern fewer. `names` are the texts that
+        were read so far.
         """
         parts: defaultdict[tuple[bool, bool, bool], list[Task]] = defaultdict(list)
         for task in tasks:
@@ -62,41 +63,46 @@ class Loader:
             parts[_by_entity(task), few, task.reach <= NEAR].append(task)
         wide: dict[bool, list[Task]] = {True: [], False: []}
         for (by_entity, few, _), some in parts.items():
-            if by_entity and sum(map(len, _names(some).values())) <= FEW:
-                yield self._of_entities(some), some
+            if by_entity and sum(map(len, _entities(some).values())) <= FEW:
+                yield self._of_entities(some, names), some
             else:
                 wide[few] += some
         for some in filter(None, wide.values()):
-            yield self._everything(some), some
+            yield self._everything(some, names), some
 
     def many_of(self, where: str, *parameters: int) -> bool:
         """Tell whether very many events satisfy an SQL condition."""
         some = f"SELECT 1 FROM events WHERE {where} LIMIT {self._many + 1}"
         return bool(self._store.value(f"SELECT count(*) > {self._many} FROM ({some})", parameters))
 
-    def _everything(self, tasks: Sequence[Task]) -> Columns:
+    def _everything(self, tasks: Sequence[Task], names: Names | None) -> Columns:
         since, until = _span(tasks)
         if self.many_of("time BETWEEN ? AND ?", since, until):
             return facts.read_span(self._store, self._settings, since, until)
-        return self._read(tasks, "e.time BETWEEN :since AND :until", {"since": since, "until": until})
+        return self._read(tasks, names, "e.time BETWEEN :since AND :until", {"since": since, "until": until})
 
-    def _of_entities(self, tasks: Sequence[Task]) -> Columns:
+    def _of_entities(self, tasks: Sequence[Task], names: Names | None) -> Columns:
         # A UNION, not an OR: for that SQLite reads all that the actors ever did (100 ms of a million, now 4)
-        names, (since, until) = _names(tasks), _span(tasks)
+        entities, (since, until) = _entities(tasks), _span(tasks)
         parts = [f"SELECT id FROM events WHERE {same} AND time BETWEEN :since AND :until" for same in _OF]
-        found = {part: json.dumps(sorted(values)) for part, values in names.items()}
+        found = {part: json.dumps(sorted(values)) for part, values in entities.items()}
         where = f"e.id IN ({' UNION '.join(parts)})"
-        return self._read(tasks, where, {"since": since, "until": until} | found, names["actor"])
+        return self._read(tasks, names, where, {"since": since, "until": until} | found, entities["actor"])
 
     def _read(
-        self, tasks: Iterable[Task], where: str, parameters: dict[str, Any], whole_of: set[str] | None = None
+        self,
+        tasks: Iterable[Task],
+        names: Names | None,
+        where: str,
+        parameters: dict[str, Any],
+        whole_of: set[str] | None = None,
     ) -> Columns:
         """Return events of the kinds that the tasks' rules may look at; `whole_of` as in `facts.read`."""
         kinds = self.kinds.ids(task.rule for task in tasks)
         if kinds is not None:
             where = f"{where} AND {KIND_SQL} IN (SELECT value FROM json_each(:kinds))"
             parameters, whole_of = parameters | {"kinds": as_json(kinds)}, None
-        return facts.read(self._store, self._settings, where, parameters, whole_of or ())
+        return facts.read(self._store, self._settings, where, parameters, whole_of or (), names)
 
 
 def _by_entity(task: Task) -> bool:
@@ -104,7 +110,7 @@ def _by_entity(task: Task) -> bool:
     return task.groups is not None and all(any(name in ("actor", "ip") for name, _ in group) for group in task.groups)
 
 
-def _names(tasks: Iterable[Task]) -> dict[str, set[str]]:
+def _entities(tasks: Iterable[Task]) -> dict[str, set[str]]:
     """Return the actors and addresses of groups."""
     pairs = {pair for task in tasks for group in task.groups or () for pair in group}
     return {part: {value for name, value in pairs if name == part} for part in ("actor", "ip")}

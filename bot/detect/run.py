@@ -12,6 +12,7 @@ import numpy as np
 
 from bot.detect import facts
 from bot.detect.columns import Columns
+from bot.detect.dictionary import Names
 from bot.detect.groups import Group, plain_entries, slot_entries
 from bot.detect.loads import MANY, Loader, Task
 from bot.detect.match import Burst, Evaluation, region
@@ -30,10 +31,14 @@ FACT_NAMES = frozenset(field.name for field in FACTS)
 
 @dataclass
 class Report:
-    """What one pass found: the findings that are new or changed, and the rules that raised, each with the error."""
+    """What one pass found: the findings that are new or changed, and the rules that raised, each with the error.
+
+    `fresh` are the new events, where they are not too many to be read as one.
+    """
 
     changed: list[Finding] = field(default_factory=list)
     failed: list[tuple[str, str]] = field(default_factory=list)
+    fresh: Columns | None = None
 
 
 @dataclass
@@ -57,15 +62,16 @@ class Detector:
             tasks = [task for rule in rules for task in self._guarded(report, rule, partial(self._all, rule, added))]
             self._evaluate(tasks, report, now, history)
             return report
-        fresh = facts.read(self.store, self.settings, "e.id > ?", (added.after,))
-        new = Evaluation(fresh)
+        names = Names(self.store)
+        report.fresh = facts.read(self.store, self.settings, "e.id > ?", (added.after,), names=names)
+        new = Evaluation(report.fresh)
         affected = Evaluation(self._changed_by_late(added)) if added.late else new
         tasks = []
         for rule in rules:
             by_fact = bool(rule.fields & FACT_NAMES) and added.late
             look_at = affected if by_fact else new
             tasks += self._guarded(report, rule, partial(self._task, rule, look_at, all_groups=by_fact))
-        self._evaluate(tasks, report, now, history)
+        self._evaluate(tasks, report, now, history, names)
         return report
 
     def run_span(self, rules: Iterable[CompiledRule], since: int, until: int, now: int, *, history: bool) -> Report:
@@ -145,8 +151,10 @@ class Detector:
         )
 
     # -- evaluating --------------------------------------------------------------------------------------------
-    def _evaluate(self, tasks: Sequence[Task], report: Report, now: int, history: bool) -> None:
-        for columns, some in self._loader.loads(tasks):
+    def _evaluate(
+        self, tasks: Sequence[Task], report: Report, now: int, history: bool, names: Names | None = None
+    ) -> None:
+        for columns, some in self._loader.loads(tasks, names):
             evaluation = Evaluation(columns, [task.rule for task in some])
             for task in some:
                 before = len(report.failed)

@@ -203,15 +203,10 @@ class _Grouped:
 
 def _numbered(*keys: NDArray[np.integer[Any]]) -> tuple[Ints, Ints]:
     """Return a number for each combination of keys, rising as they first occur, and where each does so."""
-    combined = np.zeros(len(keys[0]), dtype=np.int64)
-    for key in keys:
-        _, codes = np.unique(key, return_inverse=True)
-        combined = combined * (codes.max(initial=0) + 1) + codes
-    _, first, number = np.unique(combined, return_index=True, return_inverse=True)
-    order = np.argsort(first)
-    rank = np.empty(len(first), dtype=np.int64)
-    rank[order] = np.arange(len(first))
-    return rank[number], first[order]
+    met: dict[tuple[int, ...], int] = {}
+    firsts = [met.setdefault(key, row) for row, key in enumerate(zip(*(key.tolist() for key in keys), strict=True))]
+    first = np.fromiter(met.values(), np.int64, len(met))
+    return first.searchsorted(firsts), first
 
 
 def _texts(column: TextColumn, rows: Ints) -> list[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -125,8 +126,8 @@ class Tails:
     def surprise(self, rows: Floats) -> Floats:
         """Return -log of the share of fitted rows that are at least as high, column by column."""
         size = len(self.ordered)
-        columns = zip(self.ordered.T, rows.T, strict=True)
-        below = [np.searchsorted(ordered, values - 1e-9) for ordered, values in columns]
+        columns = zip(self.ordered.T, (rows - 1e-9).T, strict=True)
+        below = [ordered.searchsorted(values) for ordered, values in columns]
         return -np.log((size - np.stack(below, axis=1) + 1.0) / (size + 1.0))
 
 
@@ -166,12 +167,17 @@ class Forest:
     tail_scale: Scale
     rows: int
 
+    @cached_property
+    def members(self) -> list[Ints]:
+        """The places of each group's columns."""
+        return _members(self.columns, self.groups)
+
     def score(self, rows: Floats) -> Floats:
         """Return how strange each row of features is; rows of all NAMES, any number."""
         if not len(rows):
             return np.zeros(0)
         rows = rows[:, self.columns]
-        tails = _sum(_by_group(self.tails.surprise(rows), self.columns, self.groups))
+        tails = _sum(self.tails.surprise(rows), self.members)
         return (self.tree_scale.put(self.trees.score(rows[:, self.varying])) + self.tail_scale.put(tails)) / 2
 
     def explain(self, rows: Floats) -> list[tuple[tuple[str, float], ...]]:
@@ -179,9 +185,7 @@ class Forest:
         first."""
         each = len(self.groups) + 1
         variants = np.repeat(rows, each, axis=0)
-        names = _group_names(self.columns)
-        for number, group in enumerate(self.groups, 1):
-            mine = names == group
+        for number, mine in enumerate(self.members, 1):
             variants[number::each, self.columns[mine]] = self.usual[mine]
         scores = self.score(variants).reshape(-1, each)
         return [self._by_drop((row[0] - row[1:]).tolist()) for row in scores]
@@ -191,16 +195,15 @@ class Forest:
         return tuple(sorted(((group, drop) for group, drop in named if drop > 0), key=lambda item: -item[1]))
 
 
-def _group_names(columns: Ints) -> NDArray[np.str_]:
-    return np.array([GROUP_OF[NAMES[column]] for column in columns])
+def _members(columns: Ints, groups: Sequence[str]) -> list[Ints]:
+    """Return the places of each group's columns."""
+    names = np.array([GROUP_OF[NAMES[column]] for column in columns])
+    return [np.flatnonzero(names == group) for group in groups]
 
 
-def _by_group(surprise: Floats, columns: Ints, groups: Sequence[str]) -> Floats:
-    names = _group_names(columns)
-    return np.stack([surprise[:, names == group].max(axis=1) for group in groups], axis=1)
-
-
-def _sum(by_group: Floats) -> Floats:
+def _sum(surprise: Floats, members: Sequence[Ints]) -> Floats:
+    """Return the sum of the groups' surprises, each that of its most surprising column."""
+    by_group = np.stack([surprise[:, mine].max(axis=1) for mine in members], axis=1)
     total: Floats = (by_group**SHARPEN).sum(axis=1)
     return total
 
@@ -220,9 +223,8 @@ def fit(rows: Floats, groups: Sequence[str] = GROUPS, grow: Grow = grow) -> Fore
     varying = np.ptp(rows, axis=0) > 0
     if not varying.any():
         return Refusal("constant features: every window looks the same")
-    present = tuple(group for group in GROUPS if group in _group_names(columns))
+    present = tuple(group for group in GROUPS if group in {GROUP_OF[NAMES[column]] for column in columns})
     tails, trees = Tails.of(rows), grow(rows[:, varying])
-    by_group = _by_group(tails.surprise(rows), columns, present)
     return Forest(
         columns=columns,
         varying=varying,
@@ -231,6 +233,6 @@ def fit(rows: Floats, groups: Sequence[str] = GROUPS, grow: Grow = grow) -> Fore
         tails=tails,
         usual=np.median(rows, axis=0),
         tree_scale=Scale.of(trees.score(rows[:, varying])),
-        tail_scale=Scale.of(_sum(by_group)),
+        tail_scale=Scale.of(_sum(tails.surprise(rows), _members(columns, present))),
         rows=len(rows),
     )

@@ -56,9 +56,9 @@ class ForestWatch:
         """Forget what is in memory: a pass that it has seen was rolled back."""
         self._watcher = None
 
-    def run_once(self, added: Added, now: int) -> list[Finding]:
+    def run_once(self, added: Added, now: int, fresh: Columns | None = None) -> list[Finding]:
         """Return the findings that are new or changed by what was added, or waits. Has to run inside the pass's
-        transaction."""
+        transaction. `fresh` is what was added, where somebody has read it already."""
         failed, self._failed = self._failed, None
         if failed is not None:
             raise failed
@@ -66,8 +66,9 @@ class ForestWatch:
         for key in self._confirmed():
             watcher.exclude(*key)
         newest = self._newest()
-        spans = waiting.spans(self.store) + [(added.after, newest)] * bool(added.count)
-        strange = watcher.observe((page for span in spans for page in self._reader.by_arrival(*span)), now)
+        waited = (page for span in waiting.spans(self.store) for page in self._reader.by_arrival(*span))
+        added_now = self._reader.by_arrival(added.after, newest) if fresh is None else [self._reader.arrived(fresh)]
+        strange = watcher.observe(chain(waited, added_now if added.count else ()), now)
         waiting.forget(self.store)
         self.store.set_meta("forest", watcher.state())
         self.store.set_meta("forest_seen", str(newest))
