@@ -54,11 +54,12 @@ class Kinds:
         return not self.all or not self._of(rule)[1].isdisjoint(kinds)
 
     def _of(self, rule: CompiledRule) -> tuple[Mask, frozenset[Kind]]:
-        if rule not in self._known:
+        known = self._known.get(rule)
+        if known is None:
             conditions = [one.condition for one in plain_rules(rule) if one.condition is not None]
             mask = reduce(np.logical_or, (may_hold(self._view, one) for one in conditions))
-            self._known[rule] = mask, frozenset(compress(self.all, mask.tolist()))
-        return self._known[rule]
+            known = self._known[rule] = mask, frozenset(compress(self.all, mask.tolist()))
+        return known
 
 
 def _columns(types: Iterable[str], actions: Iterable[str]) -> Columns:

@@ -111,12 +111,12 @@ class Detector:
         if kinds is not None and not self._loader.kinds.may_concern(rule, kinds):
             return []
         matched = np.ones(len(affected), dtype=np.bool_) if all_groups else evaluation.matching(rule)
-        if not matched.any():
+        rows = np.flatnonzero(matched)  # in order of time, as the events are
+        if not len(rows):
             return []
         known = rule.same_groups and not (all_groups and FACT_NAMES.intersection(rule.group_by))
         groups = _groups(rule, evaluation, affected, all_groups=all_groups) if known else None
-        times = affected.time[matched]
-        return [self._again(rule, groups, int(times.min()), int(times.max()))]
+        return [self._again(rule, groups, *affected.time[rows[[0, -1]]].tolist())]
 
     def _all(self, rule: CompiledRule, added: Added) -> list[Task]:
         """Return that all groups have to be evaluated again, from the first to the last event that may matter; nothing
@@ -234,5 +234,4 @@ def _groups(rule: CompiledRule, evaluation: Evaluation, columns: Columns, *, all
         slots = rule.correlation.slots
         matched = [everything if all_groups else evaluation.matching(slot.rule) for slot in slots]
         entries = slot_entries(rule.correlation.group_by, slots, matched, columns)
-    _, first = np.unique(entries.line.groups, return_index=True)
-    return frozenset(entries.groups(columns, first))
+    return frozenset(entries.groups(columns, entries.line.firsts))

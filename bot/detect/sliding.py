@@ -39,10 +39,16 @@ class Timeline:
     @cached_property
     def begin(self) -> Ints:
         """Index of the first entry of each entry's group."""
-        places = np.arange(len(self))
+        begin = np.zeros(len(self), dtype=np.int64)
+        begin[self.firsts] = self.firsts
+        return np.maximum.accumulate(begin)
+
+    @cached_property
+    def firsts(self) -> Ints:
+        """Index of the first entry of each group."""
         fresh = np.ones(len(self), dtype=np.bool_)
         fresh[1:] = self.groups[1:] != self.groups[:-1]
-        return np.maximum.accumulate(np.where(fresh, places, 0))
+        return np.flatnonzero(fresh)
 
     @cached_property
     def instant(self) -> Ints:
