@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bot import rulebook
 from bot.alert.outbox import Channels
 from bot.detect.forest.apart import grow_apart
-from bot.detect.forest.isolation import Grow, grow
+from bot.detect.forest.fits import Fits
 from bot.detect.forest.strange import ForestWatch
 from bot.errors import ConfigError
 from bot.fields import FactSettings
@@ -36,7 +36,7 @@ class App:
     book: Rulebook
     facts: FactSettings
     pipeline: Pipeline
-    grow: Grow = grow
+    fits: Fits = field(default_factory=Fits)
 
     def put_in_force(self, book: Rulebook) -> None:
         """Let the next pass run by these rules, and facts and forest by their settings."""
@@ -52,7 +52,7 @@ class App:
 
     def as_service(self) -> None:
         """Let the forest be built beside passes, and its trees be grown where their memory is given back."""
-        self.pipeline.warms_apart, self.grow = True, grow_apart
+        self.pipeline.warms_apart, self.fits = True, Fits(grow_apart)
         self.pipeline.forest = self._forest(self.book)
 
     def rest(self) -> None:
@@ -62,7 +62,7 @@ class App:
         give_back()
 
     def _forest(self, book: Rulebook) -> ForestWatch:
-        return ForestWatch(self.store, self.facts, book.forest, book.routing.post_from, self.grow)
+        return ForestWatch(self.store, self.facts, book.forest, book.routing.post_from, self.fits)
 
     @property
     def channels(self) -> Channels:

@@ -11,6 +11,7 @@ from typing import Any
 
 from bot import rulebook
 from bot.alert.outbox import Channels, Postman
+from bot.detect.forest.fits import fits_ahead
 from bot.detect.forest.strange import ForestWatch
 from bot.model import AlertView, Record
 from bot.pipeline import Pipeline, Report
@@ -113,13 +114,13 @@ def replay(settings: Settings, file: Path, begin: str, format_: str) -> None:
     with (
         tempfile.TemporaryDirectory() as folder,
         opened(Path(folder) / "replay.db", create=True, durable=False) as store,
+        fits_ahead() as fits,
         progress("Replaying") as seen,
     ):
         facts, printer = settings.fact_settings(book.sensitive), Printer(store)
         clock = lambda: printer.now  # noqa: E731 -- the event clock, moved by the loop below
-        pipeline = Pipeline(
-            store, facts, lambda: book, clock, ForestWatch(store, facts, book.forest, book.routing.post_from)
-        )
+        forest = ForestWatch(store, facts, book.forest, book.routing.post_from, fits)
+        pipeline = Pipeline(store, facts, lambda: book, clock, forest)
         postman = Postman(store, printer, Channels("replay", "replay"), lambda: book.routing, clock)
         done = Report()
         for at, batch in steps(records, start):

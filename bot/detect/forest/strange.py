@@ -14,7 +14,7 @@ from bot.detect.forest import waiting
 from bot.detect.forest.budget import Episode
 from bot.detect.forest.config import ForestConfig
 from bot.detect.forest.deeds import EntityKind, WindowKey
-from bot.detect.forest.isolation import Grow, grow
+from bot.detect.forest.fits import Fits
 from bot.detect.forest.reading import Reader
 from bot.detect.forest.watcher import Strange, Watcher
 from bot.errors import StoreError
@@ -46,7 +46,7 @@ class ForestWatch:
     facts: FactSettings
     config: ForestConfig = field(default_factory=ForestConfig)
     post_from: int = 30  # points, as in rules/routing.yml
-    grow: Grow = grow  # how trees are grown: here, or in a process of their own
+    fits: Fits = field(default_factory=Fits)
     _watcher: Watcher | None = field(default=None, init=False)
     _warmed_up: Watcher | None = field(default=None, init=False)  # by `warm`, for the next pass to take
     _failed: Exception | None = field(default=None, init=False)  # what building it raised
@@ -147,7 +147,7 @@ class ForestWatch:
     def _watcher_of(self, pages: Iterable[Columns], now: int) -> Watcher:
         told = [_key(one) for one in alerts.findings(self.store, "rule = ? AND state = 'open'", (FOREST,))]
         self._judged = -1
-        watcher = Watcher(self.config, self._confirmed(), self._spoken, self.grow)
+        watcher = Watcher(self.config, self._confirmed(), self._spoken, self.fits)
         watcher.warm(pages, now, told)
         return watcher
 

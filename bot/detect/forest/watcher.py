@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,8 @@ from bot.detect.forest.budget import Spoken, said, threshold
 from bot.detect.forest.config import ForestConfig
 from bot.detect.forest.deeds import EntityKind, WindowKey
 from bot.detect.forest.features import features
-from bot.detect.forest.isolation import Forest, Grow, Refusal, fit, grow
+from bot.detect.forest.fits import Fits
+from bot.detect.forest.isolation import Forest, Refusal
 from bot.detect.forest.packing import pack, unpack
 from bot.detect.forest.reasons import say
 from bot.detect.forest.windows import EVERYTHING_NEW, Window, Windows
@@ -64,9 +65,9 @@ class Watcher:
         config: ForestConfig,
         excluded: Iterable[WindowKey] = (),
         spoken: Spoken = lambda since: (),
-        grow: Grow = grow,
+        fits: Fits | None = None,
     ) -> None:
-        self.config, self.grow = config, grow
+        self.config, self.fits = config, fits or Fits()
         self.windows = Windows(excluded)
         self.history: dict[WindowKey, bytes] = {}  # features of closed windows, packed
         self.told: set[WindowKey] = set()  # windows of which people were told: nothing to fit on
@@ -153,7 +154,10 @@ class Watcher:
             rows = self.history.items()
             good = {key: row for key, row in rows if key.hour < self.until and key not in self.windows.excluded}
             episodes = self.spoken(self.until - SPAN)
-            self.fitted = fit_budget(good, self.told, said(good, episodes), began, self.config, self.grow)
+            self.fitted = fit_budget(good, self.told, said(good, episodes), began, self.config, self.fits)
+            kept = {key: row for key, row in good.items() if key.hour >= self.refit_at - HISTORY}
+            weeks = [*weeks_of(kept, began), (self.until - began) // WEEK]  # by then the one that began now is over
+            self.fits.expect(lessons(kept, self.told, began, weeks), self.config.groups)
 
 
 def fit_budget(
@@ -162,7 +166,7 @@ def fit_budget(
     by_rules: dict[WindowKey, int],
     began: int,
     config: ForestConfig,
-    grow: Grow = grow,
+    fits: Fits,
 ) -> Fitted | Refusal:
     """Fit on older windows, and set the threshold on those of the latest weeks, which the forest has not seen.
 
@@ -170,13 +174,10 @@ def fit_budget(
     everything was new then, nor do those that people were `told` of. `by_rules` are the windows of episodes that posted
     rules tell of.
     """
-    weeks = sorted({(key.hour - began) // WEEK for key in rows})
-    trail = max(1, min(TRAIL, len(weeks) // 2))
-    since = began + weeks[-trail] * WEEK if weeks else began
-    burn = began + min(EVERYTHING_NEW, (since - began) // 4)
-    learn = [row for key, row in rows.items() if burn <= key.hour < since and key not in told][-MOST_ROWS:]
+    weeks = weeks_of(rows, began)
+    trail, since = trail_of(weeks, began)
     recent = {key: row for key, row in rows.items() if key.hour >= since}
-    forest = fit(unpack(learn), config.groups, grow)
+    forest = fits.of(lessons(rows, told, began, weeks), config.groups)
     if isinstance(forest, Refusal):
         return forest
     alarms = round(config.alarms_per_week * trail)
@@ -185,6 +186,26 @@ def fit_budget(
     keys, scores = list(recent), forest.score(unpack(list(recent.values())))
     alarm = threshold(keys, scores, alarms, {key: by_rules[key] for key in keys if key in by_rules})
     return Fitted(forest, alarm, max(alarm, threshold(keys, scores, round(config.high_per_week * trail))))
+
+
+def weeks_of(keys: Iterable[WindowKey], began: int) -> list[int]:
+    """Return the weeks since the log began that hold windows."""
+    return sorted({(key.hour - began) // WEEK for key in keys})
+
+
+def trail_of(weeks: Sequence[int], began: int) -> tuple[int, int]:
+    """Return how many of these weeks set the threshold, the latest, and when they begin."""
+    trail = max(1, min(TRAIL, len(weeks) // 2))
+    return trail, began + weeks[-trail] * WEEK if weeks else began
+
+
+def lessons(
+    rows: Mapping[WindowKey, bytes], told: Collection[WindowKey], began: int, weeks: Sequence[int]
+) -> list[bytes]:
+    """Return the rows to fit on: those before the weeks that set the threshold."""
+    _, since = trail_of(weeks, began)
+    burn = began + min(EVERYTHING_NEW, (since - began) // 4)
+    return [row for key, row in rows.items() if burn <= key.hour < since and key not in told][-MOST_ROWS:]
 
 
 def _describe(window: Window, why: Sequence[tuple[str, float]], score: float, fitted: Fitted) -> Strange:

@@ -1,0 +1,92 @@
+"""Who fits the forest: this process when it is asked, or another one that begins a week before.
+
+What a fit learns from is older than the weeks that set its threshold, so it is known when the week before ends. Where
+that turns out differently, for an event that came late or a week in which nothing happened, it is fitted when asked.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing import get_context, parent_process
+
+from bot.detect.forest.isolation import Forest, Grow, Refusal, fit, grow
+from bot.detect.forest.packing import unpack
+
+Rows = Sequence[bytes]  # packed
+
+
+class Fits:
+    """Fits when it is asked."""
+
+    def __init__(self, grow: Grow = grow) -> None:
+        self.grow = grow  # how trees are grown: here, or in a process of their own
+
+    def of(self, rows: Rows, groups: Sequence[str]) -> Forest | Refusal:
+        """Return the forest of these rows, of which these groups of features count."""
+        return fit(unpack(rows), groups, self.grow)
+
+    def expect(self, rows: Rows, groups: Sequence[str]) -> None:
+        """Take notice of what will probably be asked for next."""
+
+
+class FitsAhead(Fits):
+    """Lets another process fit what is expected: the same code over the same rows, so the same bits."""
+
+    def __init__(self, pool: ProcessPoolExecutor) -> None:
+        super().__init__()
+        self._pool = pool
+        self._expected: tuple[list[bytes], tuple[str, ...]] | None = None
+        self._coming: Future[Forest | Refusal] | None = None
+        self.hits = 0
+
+    def of(self, rows: Rows, groups: Sequence[str]) -> Forest | Refusal:
+        """Return what the other process made of these rows, if they are those that were expected."""
+        coming, self._coming = self._coming, None
+        if coming is not None and self._expected == (list(rows), tuple(groups)):
+            try:
+                found = coming.result()
+            except BrokenProcessPool:  # somebody ended it
+                return super().of(rows, groups)
+            self.hits += 1
+            return found
+        return super().of(rows, groups)
+
+    def expect(self, rows: Rows, groups: Sequence[str]) -> None:
+        """Begin with what will probably be asked for next."""
+        self._expected = list(rows), tuple(groups)
+        try:
+            self._coming = self._pool.submit(_fit, *self._expected)
+        except BrokenProcessPool:
+            self._coming = None
+
+
+@contextmanager
+def fits_ahead() -> Iterator[FitsAhead]:
+    """Keep another process for fits as long as it is needed."""
+    with ProcessPoolExecutor(1, get_context("spawn"), initializer=_begin) as pool:
+        try:
+            yield FitsAhead(pool)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _fit(rows: Rows, groups: Sequence[str]) -> Forest | Refusal:
+    return Fits().of(rows, groups)
+
+
+def _begin() -> None:
+    """Be the other process: who interrupts means its parent, and whatever ends that, ends it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    if parent := parent_process():
+        parent.join()
+        os._exit(1)
