@@ -26,7 +26,7 @@ SPARSE = 4  # taking an event out to look at it alone costs about as much as loo
 GATED = frozenset(("action", "type"))
 MOST_PAIRS = 10_000  # remembered for each rule
 ROOM = 10_000  # pairs of action and type: so many may be numbered in a table, however few events there are
-FEW = 64  # events: a pass of a few minutes
+FEW = 64  # events, a pass of a few minutes: to choose among parts costs more than to look at all
 _ZONE = re.compile(r"%[^/]*")  # the interface behind a link-local address: fe80::1%eth0
 
 _COMPARE: dict[How, Callable[[str, str], bool]] = {
@@ -287,9 +287,11 @@ class Every(Parts):
         ones, and what costs more only for events that are left."""
         gate, others = self._gate
         mask = gate.mask(view) if gate else np.ones(len(view.columns), dtype=np.bool_)
-        few = len(view.columns) <= FEW  # to choose among parts of few events costs more than to look at all
-        costs = [(0 if few else _cost(view, part), part) for part in others]
-        for cost, part in sorted(costs, key=operator.itemgetter(0)):
+        if len(view.columns) <= FEW:
+            for part in others:
+                mask = mask & view.mask(part) if mask.any() else mask
+            return mask
+        for cost, part in sorted(((_cost(view, part), part) for part in others), key=operator.itemgetter(0)):
             left = np.count_nonzero(mask)
             if not left:
                 break

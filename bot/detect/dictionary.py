@@ -32,6 +32,9 @@ class Names:
         return tuple(map(known.__getitem__, wanted))
 
 
+LONG = 100  # ids: from so many on numpy tells quicker which are different
+
+
 def as_json(numbers: Ints) -> str:
     """Return ids as a JSON array, which SQLite takes as one parameter."""
     return json.dumps(numbers.tolist())
@@ -39,7 +42,9 @@ def as_json(numbers: Ints) -> str:
 
 def distinct(ids: Ints) -> Ints:
     """Return the different ids, sorted, without -1."""
-    if len(ids) < int(ids.max(initial=0)):  # few of many
+    if len(ids) < LONG:  # a third of numpy's time for the six events of a usual pass
+        return np.array(sorted(set(ids.tolist()) - {-1}), dtype=np.int64)
+    if len(ids) < int(ids.max()):  # few of many
         return np.unique(ids[ids >= 0])
     return np.flatnonzero(np.bincount(ids + 1)[1:])
 

@@ -61,7 +61,7 @@ def read(
     )
     table = np.fromiter(chain.from_iterable(rows), dtype=np.int64).reshape(-1, 8).T
     names = names or Names(store)
-    known = {name: Ids(np.unique(column[column >= 0])) for name, column in zip(_COLUMNS, table[2:7], strict=True)}
+    known = {name: Ids(distinct(column)) for name, column in zip(_COLUMNS, table[2:7], strict=True)}
     fields: dict[str, Column] = {
         name: TextColumn(known[name].codes(column), some_names(names, _COLUMNS[name], known[name].distinct))
         for name, column in zip(_COLUMNS, table[2:7], strict=True)

@@ -143,13 +143,17 @@ def _rows(
 
 
 def _dictionary(connection: Connection, table: str, names: Iterable[str | None]) -> dict[str, int]:
-    wanted = dumps(sorted(name for name in names if name is not None))
-    connection.execute(
-        f"INSERT INTO {table} (name) SELECT value FROM json_each(?) WHERE true ON CONFLICT (name) DO NOTHING", (wanted,)
-    )
-    return dict(
-        connection.execute(f"SELECT name, id FROM {table} WHERE name IN (SELECT value FROM json_each(?))", (wanted,))
-    )
+    wanted = {name for name in names if name is not None}
+    some = f"SELECT name, id FROM {table} WHERE name IN (SELECT value FROM json_each(?))"
+    known: dict[str, int] = dict(connection.execute(some, (dumps(sorted(wanted)),)))
+    if fresh := wanted - known.keys():
+        texts = dumps(sorted(fresh))
+        connection.execute(
+            f"INSERT INTO {table} (name) SELECT value FROM json_each(?) WHERE true ON CONFLICT (name) DO NOTHING",
+            (texts,),
+        )
+        known |= connection.execute(some, (texts,))
+    return known
 
 
 def _addresses(connection: Connection, names: set[str]) -> dict[str, int]:

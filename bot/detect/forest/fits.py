@@ -10,15 +10,14 @@ import os
 import signal
 import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
+from contextlib import contextmanager, suppress
 from multiprocessing import get_context, parent_process
 
 from bot.detect.forest.isolation import Forest, Grow, Refusal, fit, grow
 from bot.detect.forest.packing import unpack
 
-Rows = Sequence[bytes]  # packed
+Rows = list[bytes]  # packed
 
 
 class Fits:
@@ -36,34 +35,26 @@ class Fits:
 
 
 class FitsAhead(Fits):
-    """Lets another process fit what is expected: the same code over the same rows, so the same bits."""
+    """Lets somebody else fit what is expected: the same code over the same rows, so the same bits."""
 
-    def __init__(self, pool: ProcessPoolExecutor) -> None:
+    def __init__(self, pool: Executor) -> None:
         super().__init__()
         self._pool = pool
-        self._expected: tuple[list[bytes], tuple[str, ...]] | None = None
+        self._expected: tuple[Rows, Sequence[str]] | None = None
         self._coming: Future[Forest | Refusal] | None = None
-        self.hits = 0
 
     def of(self, rows: Rows, groups: Sequence[str]) -> Forest | Refusal:
-        """Return what the other process made of these rows, if they are those that were expected."""
-        coming, self._coming = self._coming, None
-        if coming is not None and self._expected == (list(rows), tuple(groups)):
-            try:
-                found = coming.result()
-            except BrokenProcessPool:  # somebody ended it
-                return super().of(rows, groups)
-            self.hits += 1
-            return found
+        """Return what was made of these rows ahead, if they are those that were expected."""
+        if self._coming is not None and self._expected == (rows, groups):
+            with suppress(BrokenExecutor):  # somebody ended the other process
+                return self._coming.result()
         return super().of(rows, groups)
 
     def expect(self, rows: Rows, groups: Sequence[str]) -> None:
         """Begin with what will probably be asked for next."""
-        self._expected = list(rows), tuple(groups)
-        try:
-            self._coming = self._pool.submit(_fit, *self._expected)
-        except BrokenProcessPool:
-            self._coming = None
+        self._expected, self._coming = (rows, groups), None
+        with suppress(BrokenExecutor):
+            self._coming = self._pool.submit(_fit, rows, groups)
 
 
 @contextmanager
