@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.detect.forest.deeds import Seen, arrivals
+from bot.detect.forest.deeds import Seen
+from bot.detect.forest.window import Tally, Window
 from bot.detect.forest.windows import Windows
 from bot.times import HOUR, MINUTE
 from tests.laws import law
 from tests.test_forest_watcher import plain
-from tests.workforce import START, seen
+from tests.workforce import START, seen, take_in
 
 EVENTS = st.lists(
     st.builds(
@@ -29,22 +31,31 @@ EVENTS = st.lists(
 )
 
 
+class OneByOne(Windows):
+    """Learns from each closed window by itself."""
+
+    def _fold(self, windows: Sequence[Window], counted: Tally, places: Iterable[int]) -> None:
+        for place in places:
+            super()._fold([windows[place]], counted.take([place]), [0])
+
+
 def state(windows: Windows) -> list[Any]:
     """Return all that windows hold."""
-    known = (windows.profiles, windows.classes, windows.places, windows.objects, windows.open)
+    known = (windows.table, windows.profiles, windows.classes, windows.places, windows.objects, windows.open)
     return [windows.hour, windows.began, *map(plain, known)]
 
 
 @law(60)
 @given(EVENTS, st.lists(st.integers(0, 40), max_size=4))
 def test_pages_of_any_size_do_what_single_events_do(events: list[Seen], cuts: list[int]) -> None:
-    """Late events, repeated ones, those of nobody, and several in one moment included."""
-    single, paged = Windows(), Windows()
+    """Late events, repeated ones, those of nobody, and several in one moment included. Closed windows teach as much
+    in one go as one by one."""
+    single, paged = OneByOne(), Windows()
     for event in events:
-        list(single.observe(arrivals([event])))
+        take_in(single, [event])
     for begin, end in pairwise(sorted({0, *cuts, len(events)})):
-        list(paged.observe(arrivals(events[begin:end])))
+        take_in(paged, events[begin:end])
     assert state(paged) == state(single)
-    for windows in (single, paged):
-        windows.advance(START + 100 * HOUR)
+    closed = [plain(windows.advance(START + 100 * HOUR)) for windows in (single, paged)]
+    assert closed[0] == closed[1]
     assert state(paged) == state(single)

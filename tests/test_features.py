@@ -12,15 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.detect.forest import profiles
-from bot.detect.forest.deeds import EntityKind, Seen, WindowKey, arrivals
+from bot.detect.forest.deeds import EntityKind, Seen, WindowKey, arrivals, together
 from bot.detect.forest.features import GROUP_OF, NAMES, features
 from bot.detect.forest.objects import Objects, Owner
 from bot.detect.forest.packing import pack, unpack
 from bot.detect.forest.profiles import Counter, Floats, Latest
-from bot.detect.forest.windows import Window, Windows
+from bot.detect.forest.window import Window
+from bot.detect.forest.windows import Windows
 from bot.times import DAY, HOUR, MINUTE
 from tests.laws import law
-from tests.workforce import START, burst, number_of, seen, workforce
+from tests.workforce import START, burst, number_of, seen, take_in, workforce
 
 WEEKS = 5
 MONDAY = START + WEEKS * 7 * DAY  # after the history
@@ -36,22 +37,26 @@ def history() -> list[Seen]:
 def learnt(history: list[Seen]) -> bytes:
     """Return windows that have seen the history, pickled: a test takes a copy of its own."""
     windows = Windows()
-    list(windows.observe(arrivals(history)))
+    take_in(windows, history)
     return pickle.dumps(windows)
 
 
 @pytest.fixture(scope="module")
 def ordinary(learnt: bytes) -> dict[str, float]:
     """Return the features of an ordinary hour."""
-    return by_group(features(last_window(learnt, burst(MONDAY + 10 * HOUR, 1))))
+    return by_group(row_of(last_window(learnt, burst(MONDAY + 10 * HOUR, 1))))
 
 
 def last_window(learnt: bytes, events: list[Seen]) -> Window:
     """Return the window of the last event, after what was learnt."""
     windows: Windows = pickle.loads(learnt)
-    *_, found = windows.observe(arrivals(events))
-    assert found is not None
-    return found
+    return take_in(windows, events)[-1]
+
+
+def row_of(window: Window) -> Floats:
+    """Return the features of a window alone."""
+    row: Floats = features([window])[0]
+    return row
 
 
 def by_group(row: Floats) -> dict[str, float]:
@@ -65,10 +70,13 @@ def by_group(row: Floats) -> dict[str, float]:
 def all_rows(events: list[Seen]) -> dict[WindowKey, Floats]:
     """Return the features of all windows once they are closed."""
     windows = Windows()
-    list(windows.observe(arrivals(events)))
-    windows.advance(windows.hour + HOUR)
+    rows: dict[WindowKey, Floats] = {}
+    for hour, deeds in together(arrivals(events)):
+        rows.update(windows.advance(hour))
+        windows.join(deeds)
+    rows.update(windows.advance(windows.hour + HOUR))
     assert not windows.open
-    return {window.key: features(window) for window in windows.take_closed()}
+    return rows
 
 
 def test_features_are_finite_and_never_negative(history: list[Seen]) -> None:
@@ -102,7 +110,7 @@ def test_ordinary_hour_is_usual(learnt: bytes) -> None:
     """Somebody doing the usual, from the usual address, has nearly no features."""
     usual = [seen(MONDAY + hour * HOUR, "p03@example.com", thing="p3-1", ip="10.0.3.1") for hour in (9, 11)]
     window = last_window(learnt, usual)
-    assert max(by_group(features(window)).values()) < 2.5
+    assert max(by_group(row_of(window)).values()) < 2.5
 
 
 @pytest.mark.slow
@@ -125,7 +133,7 @@ def test_each_behaviour_moves_its_own_group(
     learnt: bytes, ordinary: dict[str, float], group: str, what: list[Seen]
 ) -> None:
     """Strange in one way: its group stands out against an ordinary hour."""
-    strange = by_group(features(last_window(learnt, what)))
+    strange = by_group(row_of(last_window(learnt, what)))
     assert strange[group] > ordinary[group] + 0.9
 
 
@@ -133,7 +141,7 @@ def test_slow_deletes_are_seen_over_the_day(learnt: bytes) -> None:
     """Two deletes an hour are little, and much when they go on all day."""
     slow = burst(MONDAY + 8 * HOUR, 16, 30 * MINUTE, action="DELETE")
     first, last = last_window(learnt, slow[:2]), last_window(learnt, slow)
-    assert by_group(features(last))["deletes"] > by_group(features(first))["deletes"] + 1
+    assert by_group(row_of(last))["deletes"] > by_group(row_of(first))["deletes"] + 1
 
 
 def test_rotating_addresses_are_no_surprise(history: list[Seen], learnt: bytes) -> None:
@@ -141,27 +149,26 @@ def test_rotating_addresses_are_no_surprise(history: list[Seen], learnt: bytes) 
     calls = [seen(START + day * DAY + 9 * HOUR, "ci", ip=f"198.51.{day}.7") for day in range(WEEKS * 7)]
     rotating = last_window(pickle.dumps(Windows()), sorted([*history, *calls, seen(MONDAY, "ci", ip="198.51.99.7")]))
     steady = last_window(learnt, burst(MONDAY, 1, ip="198.51.99.7"))
-    assert features(rotating)[NAMES.index("address_new")] < 1 < features(steady)[NAMES.index("address_new")]
+    assert row_of(rotating)[NAMES.index("address_new")] < 1 < row_of(steady)[NAMES.index("address_new")]
 
 
 def test_address_without_actor_has_windows_of_its_own(learnt: bytes) -> None:
     """Automatic changes have no actor: their address is who they are."""
     assert last_window(learnt, [seen(MONDAY, None, ip="203.0.113.9")]).key[:2] == ("ip", "203.0.113.9")
-    assert list(Windows().observe(arrivals([seen(MONDAY, None, ip=None)]))) == [None]
+    assert list(together(arrivals([seen(MONDAY, None, ip=None)]))) == [(MONDAY, [])]
 
 
 def test_late_event_joins_its_window(learnt: bytes) -> None:
     """An event that comes late counts in the hour in which it happened, and the profile learns of it once."""
     windows: Windows = pickle.loads(learnt)
     on_time, late = burst(MONDAY, 3), burst(MONDAY + 5 * MINUTE, 2, action="DELETE")
-    list(windows.observe(arrivals([*on_time, seen(MONDAY + 3 * HOUR, "p01@example.com")])))
-    before = windows.profiles["actor", "p03@example.com"].windows
-    *_, found = windows.observe(arrivals(late))
-    assert found is not None
+    take_in(windows, [*on_time, seen(MONDAY + 3 * HOUR, "p01@example.com")])
+    mine = [windows.profiles["actor", "p03@example.com"].row]
+    before = windows.table.windows(mine)
+    found = take_in(windows, late)[-1]
     assert found.events == 5
-    windows.advance(MONDAY + 4 * HOUR)
-    assert windows.profiles["actor", "p03@example.com"].windows == before
-    assert found.key in {window.key for window in windows.take_closed()}
+    assert found.key in windows.advance(MONDAY + 4 * HOUR)
+    assert windows.table.windows(mine) == before
 
 
 @pytest.mark.slow
@@ -171,9 +178,10 @@ def test_excluded_window_teaches_nothing(history: list[Seen]) -> None:
     key = WindowKey("actor", "p03@example.com", MONDAY)
     learnt, left_out = Windows(), Windows(excluded=[key])
     for windows in (learnt, left_out):
-        list(windows.observe(arrivals([*history, *bad, *again])))
+        take_in(windows, [*history, *bad, *again])
     mine: tuple[EntityKind, str] = ("actor", "p03@example.com")
-    assert left_out.profiles[mine].meter.peak.max() < learnt.profiles[mine].meter.peak.max()
+    peaks = [windows.table.numbers([windows.profiles[mine].row])["peak"].max() for windows in (left_out, learnt)]
+    assert peaks[0] < peaks[1]
     assert not left_out.profiles[mine].objects.among([number_of("p5-3"), number_of("p6-4")])
 
 
@@ -185,26 +193,36 @@ def test_memory_of_an_actor_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(counter) == ["c", "d", "a"]
     monkeypatch.setattr(profiles, "MAX_OBJECTS", 5)
     windows = Windows()
-    list(windows.observe(arrivals(burst(MONDAY, 50, HOUR))))
+    take_in(windows, burst(MONDAY, 50, HOUR))
     assert len(windows.profiles["actor", "p03@example.com"].objects) == 5
     assert len(windows.recent) < 60
 
 
+TOUCHES = st.lists(st.lists(st.dictionaries(st.integers(0, 7), st.booleans(), min_size=1), max_size=4))
+
+
 @law(50)
-@given(st.integers(1, 4), st.lists(st.dictionaries(st.integers(0, 7), st.booleans(), min_size=1)))
-def test_objects_that_were_touched_last_are_known_with_their_makers(limit: int, touches: list[dict[int, bool]]) -> None:
+@given(st.integers(1, 4), TOUCHES)
+def test_objects_that_were_touched_last_are_known_with_their_makers(
+    limit: int, batches: list[list[dict[int, bool]]]
+) -> None:
     """The others are as if nobody ever touched them."""
     objects, plain = Objects(limit), dict[int, tuple[int, Any]]()
-    for place, some in enumerate(touches):
-        hour = START + (5 - place) * HOUR
-        owner: Owner = ("actor", f"p{place}")
-        objects.touch(some, hour, owner)
-        for number, made in some.items():
-            latest, maker = plain.pop(number, (0, None))
-            plain[number] = (max(latest, hour), owner if made else maker)
+    for batch in batches:
+        touches = [(some, START + (5 - place) * HOUR, owner(place)) for place, some in enumerate(batch)]
+        objects.touch(touches)
+        for some, hour, maker in touches:
+            for number, made in some.items():
+                latest, before = plain.pop(number, (0, None))
+                plain[number] = (max(latest, hour), maker if made else before)
         plain = dict(list(plain.items())[-limit:])
         assert objects.of(range(8)) == [plain.get(number, (0, None)) for number in range(8)]
         assert len(objects) == len(plain)
+
+
+def owner(place: int) -> Owner:
+    """Return somebody."""
+    return ("actor", f"p{place}")
 
 
 @law(50)
@@ -225,4 +243,4 @@ def test_what_was_touched_last_is_known_whatever_is_touched_together(limit: int,
 def test_packed_rows_are_the_same_to_the_bit(rows: list[list[float]]) -> None:
     """Also none at all, none but zeros, and none that is zero."""
     whole = np.array(rows).reshape(-1, len(NAMES))
-    assert unpack([pack(row) for row in whole]).tobytes() == whole.tobytes()
+    assert unpack(pack(list(whole))).tobytes() == whole.tobytes()

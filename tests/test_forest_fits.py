@@ -59,7 +59,7 @@ def test_the_same_alarms_and_nearly_nothing_to_wait_for(monkeypatch: pytest.Monk
 @pytest.mark.slow
 def test_another_process_says_the_same_and_is_not_missed() -> None:
     """To the bit; and where it was ended, the fit is made here."""
-    rows: Rows = [pack(row) for row in usual_rows(300)]
+    rows: Rows = pack(list(usual_rows(300)))
     groups = CONFIG.groups
     wanted = Fits().of(rows, groups)
     assert isinstance(wanted, Forest)

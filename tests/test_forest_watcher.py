@@ -25,7 +25,7 @@ from bot.errors import RuleError
 from bot.model import Level
 from bot.times import DAY, HOUR, MINUTE, WEEK
 from tests.laws import law
-from tests.workforce import START, burst, seen, workforce
+from tests.workforce import START, burst, seen, take_in, workforce
 
 CONFIG = ForestConfig(alarms_per_week=2)
 TUESDAY = NOW = START + 20 * WEEK + DAY
@@ -149,9 +149,8 @@ def test_right_group_is_in_the_top_three_nearly_always(history: list[Seen], lear
     named = []
     for right, events in attacks(random.Random(5)):
         windows = copy.deepcopy(learnt.windows)
-        *_, window = windows.observe(arrivals(events))
-        assert window is not None
-        top = [group for group, _ in learnt.fitted.forest.explain(features(window)[None])[0][:3]]
+        window = take_in(windows, events)[-1]
+        top = [group for group, _ in learnt.fitted.forest.explain(features([window]))[0][:3]]
         named.append(bool(right & set(top)))
     assert sum(named) >= 0.95 * len(named)
 
@@ -161,8 +160,8 @@ def test_memory_grows_with_actors_and_not_with_time() -> None:
     sizes: list[tuple[int, int, bool]] = []
     for weeks in (5, 10):
         windows = Windows()
-        list(windows.observe(arrivals(workforce(weeks, people=6))))
-        trail = max(len(profile.trail.week) for profile in windows.profiles.values())
+        take_in(windows, workforce(weeks, people=6))
+        trail = max(len(profile.trail.hours) for profile in windows.profiles.values())
         bounded = trail <= WEEK // HOUR and len(windows.recent) < 6 * 72
         sizes.append((len(windows.profiles), len(windows.classes), bounded))
     assert sizes[0] == sizes[1] == (6, 1, True)
@@ -182,7 +181,15 @@ def plain(thing: Any) -> Any:
 def figures(watcher: Watcher) -> list[Any]:
     """Return all that a watcher's scores hang on."""
     windows, fitted = watcher.windows, watcher.fitted
-    state = (windows.profiles, windows.classes, windows.places, windows.objects, windows.alerted, watcher.told)
+    state = (
+        windows.table,
+        windows.profiles,
+        windows.classes,
+        windows.places,
+        windows.objects,
+        windows.alerted,
+        watcher.told,
+    )
     limits = [fitted.alarm, fitted.high] if isinstance(fitted, Fitted) else [fitted.reason]
     return [*map(plain, state), sorted(windows.recent), plain(watcher.history), limits]
 

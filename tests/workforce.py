@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable
 
-from bot.detect.forest.deeds import Seen
+from bot.detect.forest.deeds import Seen, arrivals, together
+from bot.detect.forest.window import Window
+from bot.detect.forest.windows import Windows
 from bot.times import DAY, HOUR, MINUTE, SECOND, parse_time
 
 START = parse_time("2026-01-05T00:00:00Z")  # a Monday
@@ -31,6 +33,16 @@ def seen(
 def number_of(thing: str) -> int:
     """Return the number of an object, as the store gives one to each name."""
     return _NUMBERS.setdefault(thing, len(_NUMBERS) + 1)
+
+
+def take_in(windows: Windows, events: Iterable[Seen]) -> list[Window]:
+    """Let windows take in events in order of arrival, and return those that they join, in order."""
+    joined: list[Window] = []
+    for hour, deeds in together(arrivals(events)):
+        if hour > windows.hour:
+            windows.advance(hour)
+        joined += windows.join(deeds)
+    return joined
 
 
 def workforce(weeks: int, people: int = 12, seed: int = 1, start: int = START) -> list[Seen]:

@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from bot.detect.forest.deeds import Seen, WindowKey, arrivals
+from bot.detect.forest.deeds import Seen, WindowKey, arrivals, together
 from bot.detect.forest.features import features
 from bot.detect.forest.profiles import Floats
-from bot.detect.forest.windows import Window, Windows
+from bot.detect.forest.window import Window
+from bot.detect.forest.windows import Windows
 from bot.fields import FactSettings
 from bot.times import DAY, HOUR, MINUTE, iso, parse_time
 
@@ -126,20 +127,21 @@ def rows_of(case: Case) -> Rows:
     closed: dict[WindowKey, Floats] = {}
 
     def observe(events: list[Seen]) -> list[Window]:
-        joined = [one for one in windows.observe(arrivals(events)) if one is not None]
-        closed.update((one.key, features(one)) for one in windows.take_closed())
+        joined: list[Window] = []
+        for hour, deeds in together(arrivals(events)):
+            closed.update(windows.advance(hour) if hour > windows.hour else {})
+            joined += windows.join(deeds)
         return joined
 
     events, begin = case.events(), case.begin
     observe([event for event in events if event.time < begin])
     for now, batch in batches(event for event in events if event.time >= begin):
         touched = {one.key: one for one in observe(batch)}
-        for one in touched.values():
-            told.append(Told(now, one.key, one.first, one.last, one.ip))
-            live.append(features(one))
-    windows.advance(windows.hour + HOUR)
-    closed.update((one.key, features(one)) for one in windows.take_closed())
-    return Rows(windows.began or 0, list(closed), np.stack(list(closed.values())), told, np.stack(live))
+        if touched:
+            told += [Told(now, one.key, one.first, one.last, one.ip) for one in touched.values()]
+            live.append(features(list(touched.values())))
+    closed.update(windows.advance(windows.hour + HOUR))
+    return Rows(windows.began or 0, list(closed), np.stack(list(closed.values())), told, np.concatenate(live))
 
 
 class Alerts:

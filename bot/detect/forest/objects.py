@@ -5,7 +5,7 @@ By their numbers in the store, which are given one after the other: 12 bytes eac
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -41,16 +41,22 @@ class Objects:
         _, hours, makers = self._table[:, list(numbers)].tolist()
         return [(hour * HOUR, self._makers[maker]) for hour, maker in zip(hours, makers, strict=True)]
 
-    def touch(self, objects: Mapping[int, bool], hour: int, owner: Owner) -> None:
-        """Note that somebody touched objects in an hour, in this order, and made those of which that is said."""
-        numbers, made = np.fromiter(objects, np.int64), np.fromiter(objects.values(), np.bool_)
+    def touch(self, touches: Sequence[tuple[Mapping[int, bool], int, Owner]]) -> None:
+        """Note that objects were touched, in this order, by hours of owners, and made where that is said."""
+        if not touches:
+            return
+        numbers = np.array([number for objects, _, _ in touches for number in objects])
+        hours = np.repeat([hour // HOUR for _, hour, _ in touches], [len(objects) for objects, _, _ in touches])
         self._reach(int(numbers.max()))
-        self._known += int(np.count_nonzero(self._table[_TOUCH, numbers] == 0))
-        self._table[_TOUCH, numbers] = self._touches + np.arange(1, len(numbers) + 1)
+        unknown = numbers[self._table[_TOUCH, numbers] == 0]
+        self._known += len(np.unique(unknown)) if len(unknown) else 0
+        self._table[_TOUCH, numbers] = self._touches + np.arange(1, len(numbers) + 1)  # of repeated ones the last holds
         self._touches += len(numbers)
-        self._table[_HOUR, numbers] = np.maximum(self._table[_HOUR, numbers], hour // HOUR)
-        if made.any():
-            self._table[_MAKER, numbers[made]] = self._place(owner)
+        np.maximum.at(self._table[_HOUR], numbers, hours.astype(np.int32))
+        for objects, _, owner in touches:
+            made = [number for number, made in objects.items() if made]
+            if made:
+                self._table[_MAKER, made] = self._place(owner)
         while self._known > self.limit:
             self._forget_oldest()
 

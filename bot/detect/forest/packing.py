@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -12,11 +13,16 @@ from bot.detect.forest.profiles import Floats
 _MARKS = -(-len(NAMES) // 8)  # bytes: a bit for each feature that is not 0
 
 
-def pack(row: Floats) -> bytes:
-    """Return a row of all NAMES as marks and values."""
-    there = row != 0
-    marks, values = np.packbits(there), row[there]
-    return bytes(marks) + bytes(values)
+def pack(some: Sequence[Floats]) -> list[bytes]:
+    """Return each row of all NAMES as marks and values."""
+    rows = np.array(some).reshape(-1, len(NAMES))
+    there = rows != 0
+    marks, values = np.packbits(there, axis=1).tobytes(), rows[there].tobytes()
+    ends = [0, *(8 * np.cumsum(np.count_nonzero(there, axis=1))).tolist()]
+    return [
+        marks[place * _MARKS : (place + 1) * _MARKS] + values[begin:end]
+        for place, (begin, end) in enumerate(pairwise(ends))
+    ]
 
 
 def unpack(packed: Sequence[bytes]) -> Floats:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from bot.detect.forest.profiles import COUNTS, PLACE
-from bot.detect.forest.windows import Window
+from bot.detect.forest.window import Window, tally
 from bot.times import DAY, HOUR, MINUTE, say_duration
 
 # How each count is said: the figure, then what stands for one hour of it.
@@ -43,7 +43,7 @@ def say(window: Window, group: str) -> str:
 
 def _say_count(window: Window, group: str) -> str:
     """Say the group's count that lies furthest above what is usual."""
-    usual, logs = window.usual, window.logs()
+    usual, logs = window.usual, tally([window]).logs[0]
     above = (logs - usual.mean) / usual.sd
     name = max((name for name in _NOUNS if COUNTS[name] == group), key=lambda name: above[PLACE[name]])
     figure, mean, peak = (np.expm1(values[PLACE[name]]) for values in (logs, usual.mean, usual.peak))

@@ -10,13 +10,14 @@ import numpy as np
 from bot.detect.columns import Columns
 from bot.detect.forest.budget import Spoken, said, threshold
 from bot.detect.forest.config import ForestConfig
-from bot.detect.forest.deeds import EntityKind, WindowKey
+from bot.detect.forest.deeds import EntityKind, WindowKey, together
 from bot.detect.forest.features import features
 from bot.detect.forest.fits import Fits
 from bot.detect.forest.isolation import Forest, Refusal
 from bot.detect.forest.packing import pack, unpack
 from bot.detect.forest.reasons import say
-from bot.detect.forest.windows import EVERYTHING_NEW, Window, Windows
+from bot.detect.forest.window import Window
+from bot.detect.forest.windows import EVERYTHING_NEW, Windows
 from bot.model import Level
 from bot.times import HOUR, WEEK, iso
 
@@ -109,15 +110,20 @@ class Watcher:
     def _add(self, page: Columns, now: int) -> list[Window]:
         joined: list[Window] = []
         until_now = np.flatnonzero(page.time <= now + HOUR)  # a later date would close all windows until then
-        for window in self.windows.observe(page.take(until_now)):
-            joined += [] if window is None else [window]
-            self._turn_week()
-            for closed in self.windows.take_closed():
-                self.history[closed.key] = pack(features(closed))
+        for hour, deeds in together(page.take(until_now)):
+            if hour > self.windows.hour:
+                self._turn_hour(hour)
+            joined += self.windows.join(deeds)
         return joined
 
+    def _turn_hour(self, hour: int) -> None:
+        """Pass into another hour of the log, and keep the features of the windows that close."""
+        closed = self.windows.advance(hour)
+        self.history.update(zip(closed, pack(list(closed.values())), strict=True))
+        self._turn_week()
+
     def _strange(self, fitted: Fitted, windows: Sequence[Window]) -> list[Strange]:
-        rows = np.stack([features(window) for window in windows])
+        rows = features(windows)
         scores, excluded = fitted.forest.score(rows), self.windows.excluded
         high = [place for place in np.flatnonzero(scores > fitted.alarm).tolist() if windows[place].key not in excluded]
         found = []
