@@ -84,6 +84,7 @@ def poll(db: Db = None, rules: Rules = None) -> None:
             portal, overlap=app.overlap, backfill=app.backfill, types=app.type_reader(portal), progress=seen
         )
         portal.close()
+        app.pipeline.upkeep()
     report(done)
 
 

@@ -25,11 +25,13 @@ from bot.poll.client import Portal, Window
 from bot.poll.sweep import Batch
 from bot.store import blocks, events, gaps, outbox, sums
 from bot.store.events import NOTHING, Added
-from bot.store.schema import Store
+from bot.store.schema import Connection, Store
 from bot.store.twins import Twins
 from bot.times import DAY, SECOND, is_due, iso
 
 IMPORT_BATCH = 30_000  # records in one transaction of an import
+FEW = 2_000  # events: after a pass of so few, upkeep waits until people were told
+UPKEEP = 16  # blocks in one go, each in a transaction of its own: 25 ms of SQLite's lock
 ACTOR_TYPE_FIELDS = frozenset({"actor_type", "actor_kind"})
 
 
@@ -199,8 +201,7 @@ class Pipeline:
                 broken += [one for one in batch if isinstance(one, Broken)]
                 with self.store.write() as connection:
                     more = events.add(self.store, records, events.number_twins(self.store, records, twins))
-                    blocks.settle(connection)
-                    sums.settle(connection)
+                    self._settle(connection)
                     gaps.note_undetected(self.store, more, "imported", self.now())
                 added = added.merge(more)
                 report.events += more.count
@@ -251,8 +252,8 @@ class Pipeline:
         added = events.add(self.store, some, events.number_twins(self.store, some))
         report.events += added.count
         if added.count:
-            blocks.settle(self.store.connection)
-            sums.settle(self.store.connection)
+            if history or added.count > FEW:
+                self._settle(self.store.connection)
             now = self.now()
             detected = self._detector.run_once(self.book().reporting, added, now, history=history)
             if not history:
@@ -260,6 +261,19 @@ class Pipeline:
             self._note_failed(detected, added, history=history)
             self._alert(detected, report, history=history)
         return added
+
+    def _settle(self, connection: Connection, *most: int) -> bool:
+        """Build blocks and sums that are missing, some of them; tell whether any were."""
+        return bool(blocks.settle(connection, *most) + sums.settle(connection))
+
+    def upkeep(self) -> None:
+        """Do what a pass of few events leaves behind, so that nobody waits for it: blocks and sums of what has settled,
+        and what the log of writes holds goes to the file. What is not done any more is done next time."""
+        for _ in range(UPKEEP):
+            with self.store.write() as connection:
+                if not self._settle(connection, 1):
+                    break
+        self.store.checkpoint()
 
     def warm(self, stop: Callable[[], bool]) -> None:
         """Build the forest beside passes, where it is not there: to be called in another thread, again and again.

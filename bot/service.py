@@ -159,8 +159,9 @@ class Service:
         self.pulse.poll_was_good()
         if done.events or done.posted:
             log.info("%d new events, %d findings, %d alerts to post", done.events, done.findings, done.posted)
-            self.app.rest()
         self.schedule.run_now("outbox")
+        if done.events or done.posted:
+            self.app.rest()
 
     def follow(self) -> None:
         """Do what time alone brings about: notices that are due, reminders, escalation."""

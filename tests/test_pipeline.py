@@ -243,6 +243,28 @@ def test_a_rolled_back_pass_leaves_nothing_behind(store: Store, monkeypatch: pyt
         assert w.poll().posted == 1
 
 
+def test_what_nobody_waits_for_is_done_behind_a_small_pass(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks one by one; history and large passes, which many wait behind, bring their own."""
+    monkeypatch.setattr("bot.store.blocks.BLOCK", 8)
+    monkeypatch.setattr("bot.pipeline.FEW", 30)
+    pipeline = Pipeline(store, FactSettings(), lambda: Book(rules()), lambda: NOW)
+
+    def built_by(count: int, *, history: bool = False) -> list[int]:
+        before = store.value("SELECT count(*) FROM events")
+        some = [record(START + i * SECOND, object_=f"o{i}") for i in range(before, before + count)]
+        pipeline.take(some, Report(), history=history)
+        return [number for (number,) in store.rows("SELECT number FROM blocks ORDER BY number")]
+
+    assert built_by(20) == []
+    pipeline.upkeep()
+    assert built_by(30) == [0, 1]
+    monkeypatch.setattr("bot.pipeline.UPKEEP", 3)
+    pipeline.upkeep()
+    assert built_by(1) == [0, 1, 2, 3, 4]
+    assert built_by(8, history=True) == [0, 1, 2, 3, 4, 5, 6]
+    assert built_by(31) == [*range(11)]
+
+
 def test_files_are_stored_in_any_order_and_only_once(store: Store) -> None:
     """Twins count across batches of one run; the same file, or one that overlaps, adds nothing again."""
     pipeline = Pipeline(store, FactSettings(), lambda: Book(rules()), lambda: NOW)

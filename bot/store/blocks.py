@@ -28,7 +28,7 @@ COLUMNS = ("id", "time", *CODES)
 _VALUES = {name: f"coalesce(e.{name}, -1)" for name in COLUMNS}
 _SELECT = f"SELECT {', '.join(_VALUES.values())} FROM events e WHERE "
 WORTH = 0.75  # of its size, to which packing has to bring a column
-_AT_ONCE = 16  # blocks built in one pass: catching up with an old database must not hold up a poll
+_AT_ONCE = 16  # blocks built in one transaction: catching up with an old database must not hold up others
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,12 @@ class Table:
     codes: Mapping[str, NDArray[np.int32]]
 
 
-def settle(connection: Connection, most: int = _AT_ONCE) -> None:
-    """Build blocks that are missing, at most so many. Has to run inside a transaction."""
+def settle(connection: Connection, most: int = _AT_ONCE) -> int:
+    """Build blocks that are missing, at most so many, and return how many. Has to run inside a transaction."""
     newest = connection.execute("SELECT coalesce(max(id), 0) FROM events").fetchone()[0]
     there = {number for (number,) in connection.execute("SELECT number FROM blocks")}
-    for number in [number for number in range(newest // BLOCK) if number not in there][:most]:
+    missing = [number for number in range(newest // BLOCK) if number not in there][:most]
+    for number in missing:
         ids = (number * BLOCK + 1, (number + 1) * BLOCK)
         rows = _table(connection.execute(f"{_SELECT} e.id BETWEEN ? AND ? ORDER BY e.id", ids))
         times = rows[1] if len(rows[1]) else np.zeros(1, dtype=np.int64)
@@ -52,6 +53,7 @@ def settle(connection: Connection, most: int = _AT_ONCE) -> None:
             f"INSERT INTO blocks VALUES ({', '.join('?' * (4 + len(COLUMNS)))})",
             (number, int(times.min()), int(times.max()), rows.shape[1], *map(pack, rows)),
         )
+    return len(missing)
 
 
 def read(store: Store, since: int, until: int) -> Table:

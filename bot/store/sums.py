@@ -30,12 +30,12 @@ _INSIDE = (
 )
 
 
-def settle(connection: Connection, most: int = _AT_ONCE) -> None:
-    """Add up stretches that have no sums yet, at most so many. Has to run inside a transaction."""
-    for _ in range(most):
+def settle(connection: Connection, most: int = _AT_ONCE) -> int:
+    """Add up stretches that have no sums yet, at most so many, and return how many. Has to run inside a transaction."""
+    for done in range(most):
         row = connection.execute(_MISSING, (FIELDS[0], FIELDS[0])).fetchone()
         if row is None:
-            return
+            return done
         first, size = row
         span = connection.execute(_SPAN, (first, first + size - 1)).fetchone()
         for field in FIELDS:
@@ -43,6 +43,7 @@ def settle(connection: Connection, most: int = _AT_ONCE) -> None:
             steps = pack(np.diff(places, prepend=0))
             values = (field, first, size, *span, len(places), steps, pack(counts))
             connection.execute("INSERT INTO sums VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
+    return most
 
 
 def _added(connection: Connection, field: str, stretch: range) -> tuple[Ints, Ints]:
