@@ -135,11 +135,13 @@ def claim(store: Store, now: int) -> Row | None:
 
     A reply or update waits until the message of its alert, or of the notice that stands for it, exists.
     """
+    next_one = (
+        f"SELECT {_ROW} FROM {_READY} AND o.state = 'pending' AND o.due <= ? ORDER BY o.urgency DESC, o.id LIMIT 1"
+    )
+    if not store.rows(next_one, (now,)):
+        return None  # asked every second: without the lock
     with store.write() as connection:
-        found = connection.execute(
-            f"SELECT {_ROW} FROM {_READY} AND o.state = 'pending' AND o.due <= ? ORDER BY o.urgency DESC, o.id LIMIT 1",
-            (now,),
-        ).fetchone()
+        found = connection.execute(next_one, (now,)).fetchone()
         if found is None:
             return None
         connection.execute("UPDATE outbox SET state = 'sending', tries = tries + 1 WHERE id = ?", (found[0],))
