@@ -22,7 +22,7 @@ from bot.reading import now, opened, rules_folder
 from bot.rule_changes import note_home, record, refuse
 from bot.rulebook import Rulebook
 from bot.settings import Settings
-from bot.store.locks import ingest_lock
+from bot.store.care.locks import ingest_lock
 from bot.store.schema import Store
 from bot.times import DAY, SECOND
 

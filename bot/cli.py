@@ -244,7 +244,7 @@ def backup(
 ) -> None:
     """Copy the database, whole and consistent. The service may run meanwhile."""
     from bot.reading import opened
-    from bot.store.backup import backup as run
+    from bot.store.care.backup import backup as run
     from bot.terminal.journaled import note_asked
 
     with opened(settings(db, rules).db) as store:

@@ -19,7 +19,7 @@ from bot.service import BROKEN, Service
 from bot.serving import Serving
 from bot.settings import Settings, survey
 from bot.slack.bolt import SlackApp
-from bot.store.locks import standing_by
+from bot.store.care.locks import standing_by
 from bot.web import standby_app, web_app
 
 log = logging.getLogger(__name__)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bot.errors import StoreError
-from bot.store import backup, journal, retention
+from bot.store import journal
+from bot.store.care import backup, retention
 from bot.store.schema import Store
 from bot.times import DAY, is_due, iso
 

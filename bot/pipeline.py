@@ -23,10 +23,11 @@ from bot.model import FOREST, Broken, Finding, Record
 from bot.poll import run as poll_run
 from bot.poll.client import Portal, Window
 from bot.poll.sweep import Batch
-from bot.store import blocks, events, gaps, outbox, sums
-from bot.store.events import NOTHING, Added
+from bot.store.log import blocks, events, gaps, sums
+from bot.store.log.events import NOTHING, Added
+from bot.store.log.twins import Twins
+from bot.store.messages import outbox
 from bot.store.schema import Connection, Store
-from bot.store.twins import Twins
 from bot.times import DAY, SECOND, is_due, iso
 
 IMPORT_BATCH = 30_000  # records in one transaction of an import

@@ -19,10 +19,11 @@ from bot.poll.records import read_files
 from bot.reading import opened
 from bot.settings import Settings
 from bot.show import lines, progress, table
-from bot.store import alerts, deliveries, notices
-from bot.store.cards import Card, Placed
-from bot.store.digest import Digest
-from bot.store.notices import NoticeView
+from bot.store import alerts
+from bot.store.messages import deliveries, notices
+from bot.store.messages.cards import Card, Placed
+from bot.store.messages.digest import Digest
+from bot.store.messages.notices import NoticeView
 from bot.store.schema import Store
 from bot.times import MINUTE, iso, parse_time
 

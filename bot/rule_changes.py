@@ -14,7 +14,8 @@ from bot.detect.rules import CompiledRule, RuleSet
 from bot.errors import AuditBotError, RuleError, StoreError
 from bot.fields import FactSettings
 from bot.rulebook import HOME, SETTINGS_FILES, Rulebook, keep
-from bot.store import alerts, journal, outbox
+from bot.store import alerts, journal
+from bot.store.messages import outbox
 from bot.store.schema import Store
 from bot.store.status import HOME_SAID
 from bot.times import DAY

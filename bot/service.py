@@ -23,7 +23,8 @@ from bot.poll.client import Portal
 from bot.reading import now
 from bot.schedule import Job, Schedule
 from bot.slack.bolt import SlackApp
-from bot.store import inquiries, outbox, proposals
+from bot.store.messages import outbox
+from bot.store.people import inquiries, proposals
 from bot.times import DAY, SECOND, is_due, iso
 from bot.watch.calls import hand_over, ping
 from bot.watch.canary import Canary

@@ -14,7 +14,7 @@ from hypothesis import settings
 
 from bot.model import Record
 from bot.poll.records import parse_record
-from bot.store import events
+from bot.store.log import events
 from bot.store.schema import Store
 from bot.times import iso, parse_time
 from tests.laws import PROFILE

@@ -27,7 +27,8 @@ from bot.sandbox.slack import FakeSlack, fake_slack
 from bot.sandbox.slack_state import ALERTS, GROUP, OPS, TOKEN, Fault
 from bot.sandbox.story import Told
 from bot.serving import serve
-from bot.store import events, gaps, journal
+from bot.store import journal
+from bot.store.log import events, gaps
 from bot.store.schema import Store
 from bot.times import DAY, MINUTE, SECOND, iso
 from tests.conftest import raw

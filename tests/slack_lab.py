@@ -17,7 +17,9 @@ from bot.sandbox.slack_state import ALERTS, GROUP, OPS, TOKEN
 from bot.serving import serve
 from bot.settings import Settings, load
 from bot.slack.bolt import WORKERS, SlackApp
-from bot.store import alerts, events, outbox
+from bot.store import alerts
+from bot.store.log import events
+from bot.store.messages import outbox
 from bot.store.schema import Store
 from bot.times import MINUTE, SECOND, parse_time
 from bot.web import Probes, web_app

@@ -20,7 +20,7 @@ from bot.query import parse_query
 from bot.settings import load
 from bot.slack.alert_message import located, where_from
 from bot.slack.blocks import bare
-from bot.store import search
+from bot.store.queries import search
 from bot.store.schema import Store
 from bot.times import DAY
 from tests import mmdb

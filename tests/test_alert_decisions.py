@@ -11,7 +11,7 @@ import pytest
 
 from bot.sandbox.slack_state import ALERTS, GENERAL, OPS, Fault
 from bot.slack.alert_message import ACKNOWLEDGE, ASSIGN, EVIDENCE, EXPECT, MORE, RESOLVE, SNOOZE
-from bot.store import judgements
+from bot.store.people import judgements
 from tests.slack_lab import DANIEL, GRACE, GUS, NADIA, ROBIN, Lab, eventually, lab, words
 
 

@@ -12,7 +12,8 @@ from bot.errors import RuleError
 from bot.fields import FactSettings
 from bot.model import SILENCE, Finding, Level
 from bot.slack.alert_message import alert_message
-from bot.store import alerts, journal, outbox
+from bot.store import alerts, journal
+from bot.store.messages import outbox
 from bot.store.schema import Store
 from bot.times import DAY, HOUR, MINUTE, SECOND
 from tests.conftest import START

@@ -22,8 +22,8 @@ from bot.settings import Settings, load
 from bot.slack.answers import _event_cells
 from bot.slack.blocks import Message
 from bot.slack.commands import NEXT, PREVIOUS, SHOWN_FACTS, Commands
-from bot.store import search
-from bot.store.conditions import DICTIONARIES
+from bot.store.queries import search
+from bot.store.queries.conditions import DICTIONARIES
 from bot.store.schema import Store
 from bot.terminal.answer import answer
 from bot.times import iso

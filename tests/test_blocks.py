@@ -16,7 +16,7 @@ from bot.detect.columns import Columns, TextColumn
 from bot.detect.match import Evaluation
 from bot.fields import FACTS, TEXT_FIELDS, FactSettings
 from bot.model import Record
-from bot.store import blocks, events
+from bot.store.log import blocks, events
 from bot.store.schema import BLOCK, Store
 from bot.times import DAY
 from tests.conftest import START, add, fresh, record

@@ -28,10 +28,10 @@ from bot.slack import alert_forms, forms
 from bot.slack.alert_message import Face, alert_message
 from bot.slack.blocks import Message, check_limits, payload, plain_payload
 from bot.slack.cards_message import card_message
-from bot.store.cards import InquiryCard, ProposalCard, ShareCard
-from bot.store.coverage import Preview
-from bot.store.exceptions import TimedException
-from bot.store.proposals import Proposal, State
+from bot.store.messages.cards import InquiryCard, ProposalCard, ShareCard
+from bot.store.people.coverage import Preview
+from bot.store.people.exceptions import TimedException
+from bot.store.people.proposals import Proposal, State
 from bot.times import HOUR
 from tests.laws import law
 from tests.slack_lab import NOW, RULE

@@ -21,7 +21,7 @@ from bot.login import user
 from bot.reading import opened
 from bot.sandbox import cortex
 from bot.serving import serve
-from bot.store.locks import ingest_lock
+from bot.store.care.locks import ingest_lock
 from bot.store.schema import BUSY_SECONDS, Store
 from bot.terminal.journaled import note_asked
 from bot.times import DAY, HOUR, MINUTE, SECOND, iso

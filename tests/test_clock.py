@@ -10,8 +10,11 @@ from bot.alert import digest
 from bot.alert.routing_keys import DigestTimes
 from bot.model import Level
 from bot.schedule import Job, Schedule
-from bot.store import alarms, clock, gaps, inquiries, notices
-from bot.store.events import Added
+from bot.store.care import clock
+from bot.store.log import gaps
+from bot.store.log.events import Added
+from bot.store.messages import alarms, notices
+from bot.store.people import inquiries
 from bot.store.schema import Store
 from bot.times import DAY, HOUR, MINUTE, SECOND, is_due
 from tests.slack_lab import seed_alert

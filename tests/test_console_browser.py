@@ -22,8 +22,9 @@ from bot.alert.routing import Routing
 from bot.charts.drawing import GROUND
 from bot.model import Level
 from bot.sandbox.slack_state import ALERTS, GENERAL, OPS
-from bot.store import digest as gathered
-from bot.store import exceptions, outbox
+from bot.store.messages import digest as gathered
+from bot.store.messages import outbox
+from bot.store.people import exceptions
 from bot.times import DAY, HOUR, MINUTE, WEEK
 from tests.slack_lab import DANIEL, GRACE, NOW, Lab, fill, lab
 from tests.test_notice_slack import flood

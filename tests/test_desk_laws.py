@@ -23,7 +23,8 @@ from bot.slack.desk import Desk, Gesture, RefusedError
 from bot.slack.guard import Person, Verdict
 from bot.slack.quieting import Quieting
 from bot.slack.submissions import Submissions
-from bot.store import alerts, exceptions, inquiries, journal, proposals
+from bot.store import alerts, journal
+from bot.store.people import exceptions, inquiries, proposals
 from bot.store.schema import Store
 from bot.times import DAY, HOUR
 from tests.conftest import fresh

@@ -19,7 +19,8 @@ from bot.detect.run import Detector
 from bot.detect.sigma.load import load_rules
 from bot.fields import ACTOR_TYPES, FactSettings
 from bot.model import Finding, Record
-from bot.store import alerts, events
+from bot.store import alerts
+from bot.store.log import events
 from bot.store.schema import Store
 from bot.times import DAY, MINUTE
 from tests.conftest import START, add, fresh, record

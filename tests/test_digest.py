@@ -24,8 +24,10 @@ from bot.alert.routing_keys import DigestTimes
 from bot.errors import RuleError
 from bot.model import Alert, Entity, Finding, Judgement, Level, Rule, Verdict
 from bot.sandbox.slack_state import ALERTS
-from bot.store import alerts, exceptions, gaps, journal, judgements
-from bot.store import digest as gathered
+from bot.store import alerts, journal
+from bot.store.log import gaps
+from bot.store.messages import digest as gathered
+from bot.store.people import exceptions, judgements
 from bot.store.schema import Store
 from bot.times import DAY, HOUR, MINUTE, WEEK, parse_time
 from tests.conftest import fresh
@@ -185,7 +187,7 @@ def bench(tmp_path: Path) -> Iterator[Lab]:
 
 
 def send(bench: Lab, kind: gathered.Kind, since: int, until: int) -> dict[str, Any]:
-    from bot.store import outbox
+    from bot.store.messages import outbox
 
     outbox.put(bench.store, "digest", bench.clock(), body=gathered.body(kind, since, until), urgency=0)
     bench.deliver()

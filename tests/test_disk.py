@@ -18,7 +18,8 @@ from bot.poll.records import to_json
 from bot.sandbox import cortex
 from bot.service import BROKEN
 from bot.settings import Settings
-from bot.store import events, journal
+from bot.store import journal
+from bot.store.log import events
 from bot.store.schema import Store
 from bot.times import SECOND
 from tests.conftest import raw

@@ -17,7 +17,8 @@ from bot.query import parse_command
 from bot.query.read import VERBS
 from bot.settings import load
 from bot.show import say_query_error
-from bot.store import events, search
+from bot.store.log import events
+from bot.store.queries import search
 from bot.store.schema import Store
 from bot.times import parse_time
 from tests.conftest import fresh

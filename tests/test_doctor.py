@@ -19,8 +19,9 @@ from bot.sandbox.slack import FakeSlack, fake_slack
 from bot.sandbox.slack_state import ALERTS, APP_TOKEN, GROUP, OPS, TOKEN
 from bot.serving import serve
 from bot.settings import Settings, load, survey
-from bot.store import journal, outbox
-from bot.store.locks import ingest_lock
+from bot.store import journal
+from bot.store.care.locks import ingest_lock
+from bot.store.messages import outbox
 from bot.store.schema import Store
 from bot.times import HOUR, MINUTE
 from tests.conftest import START, add, record

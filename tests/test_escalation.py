@@ -15,7 +15,8 @@ from bot.alert.routing import Routing
 from bot.alert.routing_keys import Escalation, Roll
 from bot.errors import DeliveryError
 from bot.model import Level
-from bot.store import alerts, exceptions, journal
+from bot.store import alerts, journal
+from bot.store.people import exceptions
 from bot.store.schema import Store
 from bot.times import DAY, HOUR, MINUTE, SECOND
 from tests.laws import law

@@ -17,8 +17,8 @@ from bot.detect.columns import Column, TextColumn
 from bot.fields import ACTOR_TYPES, FACTS, FactSettings
 from bot.model import Broken, Record
 from bot.poll.records import parse_record, to_json
-from bot.store import events
-from bot.store.repair import derive_learnt
+from bot.store.care.repair import derive_learnt
+from bot.store.log import events
 from bot.store.schema import Store
 from bot.store.views import FACT_SQL
 from bot.times import DAY, HOUR

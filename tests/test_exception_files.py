@@ -16,8 +16,8 @@ from bot.model import FOREST
 from bot.query import parse_condition
 from bot.reading import SHIPPED
 from bot.rulebook import check, read_rulebook
-from bot.store.conditions import prepare, sql_condition
-from bot.store.exceptions import TimedException
+from bot.store.people.exceptions import TimedException
+from bot.store.queries.conditions import prepare, sql_condition
 from bot.store.schema import Store
 from bot.strict.yaml_text import write_document
 from bot.terminal.exception_files import filter_file

@@ -16,8 +16,9 @@ from bot.alert.routing import Routing
 from bot.errors import ConfigError, QueryError
 from bot.fields import FactSettings
 from bot.model import FOREST, SILENCE, Finding, Level, Record, Rule
-from bot.store import alerts, coverage, exceptions, journal
-from bot.store.exceptions import TimedException
+from bot.store import alerts, journal
+from bot.store.people import coverage, exceptions
+from bot.store.people.exceptions import TimedException
 from bot.store.schema import Store
 from bot.times import DAY, HOUR, MINUTE
 from tests.conftest import START, add, fresh, record

@@ -12,7 +12,8 @@ from bot.model import Level
 from bot.sandbox.slack_state import Fault
 from bot.slack.alert_message import ASK
 from bot.slack.cards_message import NO, YES
-from bot.store import alerts, exceptions, inquiries
+from bot.store import alerts
+from bot.store.people import exceptions, inquiries
 from bot.times import DAY, HOUR, MINUTE
 from tests.slack_lab import GRACE, NADIA, NOW, Lab, eventually, lab, words
 from tests.test_quieting import happens, shown

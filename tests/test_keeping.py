@@ -13,7 +13,10 @@ import pytest
 from bot.errors import StoreError
 from bot.keeping import Keeping
 from bot.model import Level
-from bot.store import alerts, backup, events, exceptions, journal, retention
+from bot.store import alerts, journal
+from bot.store.care import backup, retention
+from bot.store.log import events
+from bot.store.people import exceptions
 from bot.store.schema import MIGRATIONS, SCHEMA, Store, connect, version_of
 from bot.times import DAY, HOUR, MINUTE
 from tests.conftest import START, add, record

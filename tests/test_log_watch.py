@@ -12,7 +12,8 @@ from bot.model import SILENCE, TAMPERING, Finding
 from bot.reading import SHIPPED
 from bot.rulebook import keep, read_rulebook
 from bot.sandbox import cortex
-from bot.store import alerts, gaps, sightings
+from bot.store import alerts
+from bot.store.log import gaps, sightings
 from bot.store.schema import Store
 from bot.times import DAY, HOUR, MINUTE, SECOND
 from tests.conftest import raw, record

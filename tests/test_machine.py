@@ -26,7 +26,10 @@ from bot.model import AlertView, Broken, Record
 from bot.pipeline import Pipeline
 from bot.poll.client import PAGE_SIZE, Window
 from bot.poll.records import to_json
-from bot.store import alerts, clock, events, exceptions, gaps, journal
+from bot.store import alerts, journal
+from bot.store.care import clock
+from bot.store.log import events, gaps
+from bot.store.people import exceptions
 from bot.times import DAY, HOUR, MINUTE, SECOND
 from tests.conftest import START, fresh, record
 from tests.laws import LONG, law

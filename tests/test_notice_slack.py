@@ -23,9 +23,10 @@ from bot.sandbox.slack_state import ALERTS, GROUP
 from bot.slack.blocks import Message, check_limits, payload
 from bot.slack.desk import Gesture, RefusedError
 from bot.slack.notice_message import LISTED, list_answer, notice_message
-from bot.store import alerts, pictures
-from bot.store.notices import Notice, NoticeView
-from bot.store.outbox import put
+from bot.store import alerts
+from bot.store.messages import pictures
+from bot.store.messages.notices import Notice, NoticeView
+from bot.store.messages.outbox import put
 from bot.times import MINUTE
 from tests.laws import law
 from tests.slack_lab import DANIEL, GRACE, NADIA, NOW, RULE, Lab, eventually, lab, words

@@ -25,8 +25,9 @@ from bot.alert.routing_keys import Roll
 from bot.errors import DeliveryError
 from bot.fields import FactSettings
 from bot.model import Alert, Entity, Finding, Level
-from bot.store import alerts, deliveries, notices
-from bot.store.retention import let_go
+from bot.store import alerts
+from bot.store.care.retention import let_go
+from bot.store.messages import deliveries, notices
 from bot.store.schema import Store
 from bot.times import DAY, HOUR, MINUTE, SECOND, parse_time
 from tests.conftest import fresh
@@ -307,7 +308,7 @@ def test_what_a_person_says_raises_a_held_alert_too(store: Store) -> None:
 
 def test_what_is_held_is_no_backlog(store: Store) -> None:
     """A notice that waits for the morning is not a message that Slack refuses."""
-    from bot.store import outbox
+    from bot.store.messages import outbox
 
     office = Office(store, replace(CALM, quiet_hours=(NIGHT,)), NOON + 11 * HOUR)
     office.flood(3)

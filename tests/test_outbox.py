@@ -10,10 +10,11 @@ from bot.alert.outbox import REPEAT, Channels, Postman
 from bot.alert.routing import Routing
 from bot.errors import DeliveryError
 from bot.model import AlertView, Level
-from bot.store import alerts, journal, outbox
-from bot.store.cards import Card, Placed
-from bot.store.digest import Digest
-from bot.store.notices import NoticeView
+from bot.store import alerts, journal
+from bot.store.messages import outbox
+from bot.store.messages.cards import Card, Placed
+from bot.store.messages.digest import Digest
+from bot.store.messages.notices import NoticeView
 from bot.store.schema import Store
 from bot.times import HOUR, MINUTE, SECOND
 from tests.test_alerts import NOW, found, take

@@ -15,8 +15,9 @@ from PIL import Image
 from bot.alert.pictures import TRIES, Illustrator
 from bot.model import Entity
 from bot.sandbox.slack_state import ALERTS, OPS, Fault
-from bot.store import alerts, pictures
-from bot.store.explain import activity_of, alert_story, event_story
+from bot.store import alerts
+from bot.store.messages import pictures
+from bot.store.queries.explain import activity_of, alert_story, event_story
 from bot.times import DAY, HOUR, MINUTE
 from tests.slack_lab import NOW, Lab, fill, lab, record, seed_alert
 from tests.test_activity import figures
@@ -151,7 +152,7 @@ def test_a_picture_that_cannot_be_drawn_is_given_up(bench: Lab, caplog: pytest.L
     ],
 )
 def test_every_kind_of_entity_has_its_days(bench: Lab, entity: Entity, who: str, count: int) -> None:
-    from bot.store import events
+    from bot.store.log import events
 
     fill(bench.store)
     odd = [

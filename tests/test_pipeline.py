@@ -22,7 +22,8 @@ from bot.poll.records import parse_record, to_json
 from bot.poll.run import TypeReader
 from bot.sandbox import cortex
 from bot.serving import serve
-from bot.store import alerts, events, gaps
+from bot.store import alerts
+from bot.store.log import events, gaps
 from bot.store.schema import Store
 from bot.times import DAY, HOUR, MINUTE, SECOND
 from tests.conftest import START, raw, record
@@ -245,7 +246,7 @@ def test_a_rolled_back_pass_leaves_nothing_behind(store: Store, monkeypatch: pyt
 
 def test_what_nobody_waits_for_is_done_behind_a_small_pass(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks one by one; history and large passes, which many wait behind, bring their own."""
-    monkeypatch.setattr("bot.store.blocks.BLOCK", 8)
+    monkeypatch.setattr("bot.store.log.blocks.BLOCK", 8)
     monkeypatch.setattr("bot.pipeline.FEW", 30)
     pipeline = Pipeline(store, FactSettings(), lambda: Book(rules()), lambda: NOW)
 

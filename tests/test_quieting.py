@@ -16,7 +16,8 @@ from bot.model import Finding, Level
 from bot.sandbox.slack_state import ALERTS
 from bot.slack.alert_message import EXPECT, SNOOZE
 from bot.slack.cards_message import APPROVE, END, WITHDRAW
-from bot.store import alerts, exceptions, proposals
+from bot.store import alerts
+from bot.store.people import exceptions, proposals
 from bot.times import DAY, HOUR, MINUTE
 from tests.slack_lab import DANIEL, GRACE, NOW, ROBIN, RULE, Lab, fill, lab, words
 

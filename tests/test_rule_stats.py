@@ -13,8 +13,9 @@ from typer.testing import CliRunner
 from bot.detect.sigma.load import load_rules
 from bot.fields import FactSettings
 from bot.model import Alert, Entity, Finding, FindingState, Judgement, Level, Verdict
-from bot.store import journal, judgements
+from bot.store import journal
 from bot.store.alerts import insert_alert, insert_finding
+from bot.store.people import judgements
 from bot.store.rule_stats import RuleStats, stats
 from bot.store.schema import Store
 from bot.terminal.rule_costs import costs

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from bot.fields import FactSettings
 from bot.model import Record
 from bot.query import Query, parse_query
-from bot.store import blocks, scan, search
-from bot.store.conditions import Names
+from bot.store.log import blocks
+from bot.store.queries import scan, search
+from bot.store.queries.conditions import Names
 from bot.store.schema import BLOCK, Store
 from bot.store.views import FACT_SQL
 from bot.times import DAY, HOUR

@@ -13,7 +13,7 @@ import pytest
 
 from bot.errors import LockedError, StoreError
 from bot.store import schema
-from bot.store.locks import ingest_lock
+from bot.store.care.locks import ingest_lock
 from bot.store.schema import SCHEMA, Store
 
 
@@ -70,7 +70,7 @@ def test_the_lock_is_free_again_after_kill_9(tmp_path: Path) -> None:
     """The kernel holds it, not a file that somebody has to delete."""
     path = tmp_path / "audit.db"
     code = (
-        "from bot.store.locks import ingest_lock; from pathlib import Path; import time\n"
+        "from bot.store.care.locks import ingest_lock; from pathlib import Path; import time\n"
         f"with ingest_lock(Path({str(path)!r}), 'run'): print('held', flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as holder:

@@ -22,8 +22,8 @@ from bot.errors import QueryError
 from bot.fields import FACTS, FactSettings
 from bot.model import Event, Level
 from bot.query import Query, parse_query
-from bot.store import search
-from bot.store.conditions import DICTIONARIES
+from bot.store.queries import search
+from bot.store.queries.conditions import DICTIONARIES
 from bot.store.schema import Store
 from bot.times import DAY, HOUR, MINUTE, parse_time
 from tests.conftest import add, fresh, record

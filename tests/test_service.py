@@ -33,8 +33,9 @@ from bot.service import Service
 from bot.serving import serve
 from bot.settings import load
 from bot.slack.bolt import SlackApp
-from bot.store import alerts, outbox
-from bot.store.locks import holder, standby
+from bot.store import alerts
+from bot.store.care.locks import holder, standby
+from bot.store.messages import outbox
 from bot.times import DAY, MINUTE
 from tests.conftest import raw
 from tests.slack_lab import all_taken

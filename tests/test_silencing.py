@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.store import exceptions, journal
+from bot.store import journal
+from bot.store.people import exceptions
 from bot.store.schema import Store
 from bot.times import DAY, HOUR
 from bot.watch.silencing import PAST, Silencing

@@ -15,7 +15,8 @@ from bot.slack.commands import NEXT, SHARE
 from bot.slack.doors import JOINED
 from bot.slack.listings import REVOKE
 from bot.slack.query_form import QUERY_FORM, VERBS
-from bot.store import alerts, exceptions
+from bot.store import alerts
+from bot.store.people import exceptions
 from bot.times import DAY
 from tests.slack_lab import DANIEL, ELSA, GRACE, GUS, NADIA, NOW, Lab, eventually, fill, lab, words
 

@@ -28,11 +28,11 @@ from bot.slack.blocks import Json, Message, check_limits, payload, plain_payload
 from bot.slack.digest_message import digest_message
 from bot.slack.home import Home, home_view
 from bot.slack.query_form import query_form
-from bot.store.digest import Daily, Weekly
-from bot.store.exceptions import TimedException
 from bot.store.journal import Head
+from bot.store.messages.digest import Daily, Weekly
+from bot.store.people.exceptions import TimedException
+from bot.store.queries.search import Page
 from bot.store.rule_stats import RuleStats
-from bot.store.search import Page
 from bot.store.status import Status
 from bot.times import DAY, HOUR, MINUTE
 from tests.laws import law

@@ -18,7 +18,8 @@ from bot.sandbox.slack_state import ALERTS
 from bot.slack.blocks import Message
 from bot.slack.commands import EXPORT, NEXT, PICTURE, PREVIOUS, SHARE, Commands
 from bot.slack.listings import REVOKE
-from bot.store import events, exceptions
+from bot.store.log import events
+from bot.store.people import exceptions
 from bot.times import DAY, HOUR, MINUTE
 from tests.slack_lab import DANIEL, GRACE, NOW, Lab, eventually, fill, lab, record, words
 

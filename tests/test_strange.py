@@ -16,9 +16,10 @@ from bot.detect.forest.watcher import Watcher
 from bot.fields import FactSettings
 from bot.model import FOREST, Judgement, Record
 from bot.pipeline import Pipeline, Report
-from bot.store import alerts, exceptions, judgements, reasons
-from bot.store.coverage import Coverage
-from bot.store.events import Added
+from bot.store import alerts, reasons
+from bot.store.log.events import Added
+from bot.store.people import exceptions, judgements
+from bot.store.people.coverage import Coverage
 from bot.store.schema import Store
 from bot.times import DAY, HOUR, MINUTE, SECOND
 from tests.conftest import START, record

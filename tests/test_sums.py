@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from bot.fields import FactSettings
 from bot.model import Record
 from bot.query import END
-from bot.store import blocks, scan, sums
-from bot.store.conditions import Names
+from bot.store.log import blocks, sums
+from bot.store.queries import scan
+from bot.store.queries.conditions import Names
 from bot.store.schema import BLOCK, Store
 from bot.times import DAY
 from tests.conftest import START, add, fresh, record

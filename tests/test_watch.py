@@ -33,7 +33,8 @@ from bot.fields import FactSettings
 from bot.model import Level
 from bot.schedule import Job, Schedule
 from bot.serving import serve
-from bot.store import alarms, gaps
+from bot.store.log import gaps
+from bot.store.messages import alarms
 from bot.store.schema import Store
 from bot.times import DAY, HOUR, MINUTE, SECOND
 from bot.watch.calls import hand_over, ping

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from rich.progress import track
 
-from bot.store import blocks, pieces, sums
-from bot.store.learned import learn
+from bot.store.log import blocks, pieces, sums
+from bot.store.log.learned import learn
 from bot.store.schema import Store
 from bot.times import DAY, SECOND
 

@@ -20,7 +20,7 @@ from bot.model import Record
 from bot.poll.records import parse_record
 from bot.reading import opened
 from bot.settings import Settings, load
-from bot.store import search
+from bot.store.queries import search
 from bot.store.schema import Store
 from bot.times import MINUTE, SECOND, iso
 

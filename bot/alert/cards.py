@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Protocol
 
 from bot.errors import DeliveryError
-from bot.store import cards, inquiries, proposals
-from bot.store.cards import Card, InquiryCard, Placed, ProposalCard
-from bot.store.outbox import Row
+from bot.store.messages import cards
+from bot.store.messages.cards import Card, InquiryCard, Placed, ProposalCard
+from bot.store.messages.outbox import Row
+from bot.store.people import inquiries, proposals
 from bot.store.schema import Store
 
 

@@ -12,8 +12,9 @@ from bot.alert.quiet_hours import quiet_until, say_clock
 from bot.alert.routing import Routing
 from bot.alert.routing_keys import STORM
 from bot.model import Alert, Finding, Level, Rule
-from bot.store import alerts, deliveries, notices, outbox
-from bot.store.deliveries import Delivery
+from bot.store import alerts
+from bot.store.messages import deliveries, notices, outbox
+from bot.store.messages.deliveries import Delivery
 from bot.store.schema import Store
 from bot.times import DAY
 

@@ -11,9 +11,9 @@ from bot.activity import local, start_of
 from bot.alert.routing_keys import DigestTimes
 from bot.charts.bursts import bursts_by_rule
 from bot.charts.drawing import Picture
-from bot.store import digest, outbox, pictures
-from bot.store.digest import Digest, Kind
-from bot.store.outbox import Row
+from bot.store.messages import digest, outbox, pictures
+from bot.store.messages.digest import Digest, Kind
+from bot.store.messages.outbox import Row
 from bot.store.schema import Store
 from bot.times import EPOCH, SECOND
 

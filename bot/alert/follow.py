@@ -12,9 +12,10 @@ from bot.alert.quiet_hours import quiet_until
 from bot.alert.routing import Routing
 from bot.alert.routing_keys import STORM
 from bot.model import Level
-from bot.store import journal, notices, outbox, steps
+from bot.store import journal
+from bot.store.messages import notices, outbox, steps
+from bot.store.messages.steps import Waiter
 from bot.store.schema import Store
-from bot.store.steps import Waiter
 from bot.times import DAY, WEEK
 
 

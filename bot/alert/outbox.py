@@ -12,9 +12,10 @@ from bot.alert.digest import DigestSender
 from bot.alert.routing import Routing
 from bot.errors import DeliveryError
 from bot.model import AlertView
-from bot.store import alerts, deliveries, journal, notices, outbox
-from bot.store.notices import NoticeView
-from bot.store.outbox import Row
+from bot.store import alerts, journal
+from bot.store.messages import deliveries, notices, outbox
+from bot.store.messages.notices import NoticeView
+from bot.store.messages.outbox import Row
 from bot.store.schema import Store
 from bot.times import HOUR, SECOND
 

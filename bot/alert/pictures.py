@@ -11,9 +11,9 @@ from typing import Protocol
 from bot.charts.drawing import Picture
 from bot.charts.heat import heat_map
 from bot.errors import DeliveryError
-from bot.store import outbox, pictures
-from bot.store.explain import alert_story
-from bot.store.pictures import Row
+from bot.store.messages import outbox, pictures
+from bot.store.messages.pictures import Row
+from bot.store.queries.explain import alert_story
 from bot.store.schema import Store
 from bot.times import SECOND
 

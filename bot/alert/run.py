@@ -10,8 +10,9 @@ from bot.alert.deliver import Courier, Touched
 from bot.alert.routing import Routing
 from bot.fields import FactSettings
 from bot.model import Alert, Finding
-from bot.store import alerts, exceptions
-from bot.store.coverage import Coverage
+from bot.store import alerts
+from bot.store.people import exceptions
+from bot.store.people.coverage import Coverage
 from bot.store.schema import Store
 
 

@@ -10,10 +10,12 @@ from bot.ask import listing
 from bot.fields import FactSettings
 from bot.model import Alert, AlertView, Event, Rule
 from bot.query import Command, Query
-from bot.store import alerts, exceptions, search, status
-from bot.store.exceptions import TimedException
+from bot.store import alerts, status
+from bot.store.people import exceptions
+from bot.store.people.exceptions import TimedException
+from bot.store.queries import search
+from bot.store.queries.search import Page, Part
 from bot.store.schema import Store
-from bot.store.search import Page, Part
 from bot.store.status import Status
 
 BUCKETS = 48  # of a timeline, unless told otherwise

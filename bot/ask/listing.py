@@ -12,8 +12,8 @@ from bot.model import Alert, Finding, Rule
 from bot.query import Command, Condition, Query
 from bot.query.tree import Match, Term, Within, Word, terms, worth
 from bot.store import alerts as stored_alerts
-from bot.store import exceptions as stored_exceptions
-from bot.store.exceptions import TimedException
+from bot.store.people import exceptions as stored_exceptions
+from bot.store.people.exceptions import TimedException
 from bot.store.schema import Store
 
 EXAMPLES = {"alerts": "alerts open level:high", "rules": "rules level:high", "exceptions": "exceptions"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from bot.store.search import Page, Part
+from bot.store.queries.search import Page, Part
 
 _VALUE = re.compile(r"(\d{1,15})(?::([np]):(-?\d{1,19}):(\d{1,18}):(\d{1,9}))?", re.ASCII)
 

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator
 from bot.fields import FactSettings
 from bot.model import Record
 from bot.query import Query
-from bot.store import events, search
+from bot.store.log import events
+from bot.store.queries import search
 from bot.store.schema import Store
 
 _FORMULA = frozenset("=+-@\t\r＝＋－＠")  # the wide ones count in some languages

@@ -30,7 +30,7 @@ from bot.fields import (
     WEEKDAYS,
     FactSettings,
 )
-from bot.store import blocks
+from bot.store.log import blocks
 from bot.store.schema import Store
 from bot.times import DAY, HOUR, MINUTE
 

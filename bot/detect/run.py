@@ -22,7 +22,7 @@ from bot.errors import StoreError
 from bot.fields import FACTS, FactSettings
 from bot.model import Finding
 from bot.store import alerts
-from bot.store.events import Added
+from bot.store.log.events import Added
 from bot.store.schema import Store
 
 T = TypeVar("T")

@@ -7,8 +7,11 @@ from pathlib import Path
 
 from bot.doctor.lines import Line, bad, ok, warn
 from bot.errors import StoreError
-from bot.store import alarms, gaps, journal, repair
-from bot.store.locks import holder
+from bot.store import journal
+from bot.store.care import repair
+from bot.store.care.locks import holder
+from bot.store.log import gaps
+from bot.store.messages import alarms
 from bot.store.schema import SCHEMA, Store, version_of
 from bot.store.status import HOME_SAID
 from bot.times import iso

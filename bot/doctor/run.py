@@ -14,8 +14,9 @@ from bot.settings import Settings
 from bot.show import lines as print_lines
 from bot.show import plain, say
 from bot.slack.checkup import Checkup
-from bot.store import journal, repair
-from bot.store.locks import ingest_lock
+from bot.store import journal
+from bot.store.care import repair
+from bot.store.care.locks import ingest_lock
 from bot.store.schema import Store
 
 

@@ -15,7 +15,10 @@ from bot.slack.blocks import Json, Message
 from bot.slack.desk import GONE, Buttons, Desk, Gesture
 from bot.slack.notice_message import LIST, LISTED, OPEN, list_answer
 from bot.slack.text import clean
-from bot.store import alerts, exceptions, inquiries, journal, notices, pictures, search
+from bot.store import alerts, journal
+from bot.store.messages import notices, pictures
+from bot.store.people import exceptions, inquiries
+from bot.store.queries import search
 from bot.times import DAY, MINUTE
 
 REMEMBERED = 1_000

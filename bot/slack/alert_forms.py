@@ -8,8 +8,8 @@ from bot.model import AlertView
 from bot.slack import forms
 from bot.slack.blocks import Json, Piece, bold, code, faint
 from bot.slack.text import clean
-from bot.store.coverage import Preview
-from bot.store.exceptions import MAX_REASON
+from bot.store.people.coverage import Preview
+from bot.store.people.exceptions import MAX_REASON
 from bot.times import DAY, HOUR
 
 RESOLVE_FORM, ASSIGN_FORM, SNOOZE_FORM, EXPECT_FORM, SHARE_FORM, NOTE_FORM, ANSWER_FORM = (

@@ -11,8 +11,8 @@ from bot.model import AlertView, Event, Finding, Inquiry, Level
 from bot.slack import blocks
 from bot.slack.blocks import Block, Message, Piece, Press, bold, code, faint
 from bot.slack.text import clean, cut
-from bot.store.inquiries import may_ask
-from bot.store.judgements import SAID
+from bot.store.people.inquiries import may_ask
+from bot.store.people.judgements import SAID
 from bot.times import EPOCH, MINUTE, say_duration
 
 EVENT_TYPE = "audit_bot_alert"  # of the message's metadata, by which it is found again after a crash

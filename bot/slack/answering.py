@@ -5,8 +5,9 @@ from __future__ import annotations
 from bot.slack.alert_forms import answer_form
 from bot.slack.cards_message import NO, YES
 from bot.slack.desk import GONE, Buttons, Desk, Gesture
-from bot.store import alerts, inquiries
-from bot.store.inquiries import NOT_YOURS
+from bot.store import alerts
+from bot.store.people import inquiries
+from bot.store.people.inquiries import NOT_YOURS
 
 ANSWERED = "You have answered that already."
 

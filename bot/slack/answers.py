@@ -14,7 +14,7 @@ from bot.slack import blocks
 from bot.slack.alert_message import say_span, say_time
 from bot.slack.blocks import MAX_TEXT, Block, Cell, Message, bold, code
 from bot.slack.text import clean, clean_lines, cut
-from bot.store.search import Page
+from bot.store.queries.search import Page
 
 WIDTHS = (72, 48, 36, 28, 20, 12)  # of a name in a table: the widest at which the whole answer fits
 ROOM = MAX_TEXT - 700  # for the table; the rest is for the words around it

@@ -9,7 +9,7 @@ from bot.slack import blocks
 from bot.slack.alert_message import REPEAT, alert_message, say_span, say_time
 from bot.slack.blocks import Block, Message, Piece, Press, bold, code
 from bot.slack.text import clean
-from bot.store.cards import Card, InquiryCard, ProposalCard
+from bot.store.messages.cards import Card, InquiryCard, ProposalCard
 
 APPROVE, WITHDRAW, END = "proposal_approve", "proposal_withdraw", "exception_end"
 YES, NO = "inquiry_yes", "inquiry_no"

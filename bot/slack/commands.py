@@ -21,8 +21,9 @@ from bot.slack.alert_message import alert_message, say_time
 from bot.slack.blocks import Message, person
 from bot.slack.picturing import has_picture, picture_of
 from bot.slack.text import clean
-from bot.store import journal, questions
-from bot.store.questions import Question
+from bot.store import journal
+from bot.store.queries import questions
+from bot.store.queries.questions import Question
 from bot.store.schema import Store
 from bot.store.status import Status
 

@@ -11,8 +11,8 @@ from bot.slack import blocks
 from bot.slack.alert_message import level_word, say_time
 from bot.slack.blocks import Block, Message, Piece, bold, code, faint
 from bot.slack.text import clean
-from bot.store.digest import Daily, Digest, Weekly
 from bot.store.journal import Head
+from bot.store.messages.digest import Daily, Digest, Weekly
 from bot.store.rule_stats import RuleStats
 from bot.times import EPOCH, SECOND
 

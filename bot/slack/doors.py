@@ -15,7 +15,8 @@ from bot.slack.guard import Asker, Guard, Person
 from bot.slack.home import Home, closed_view, home_view, waiting
 from bot.slack.surfaces import Surfaces
 from bot.slack.welcome import welcome_message
-from bot.store import alerts, exceptions, status
+from bot.store import alerts, status
+from bot.store.people import exceptions
 from bot.store.schema import Store
 from bot.times import iso
 

@@ -14,7 +14,7 @@ from bot.slack.answers import BUILD, many
 from bot.slack.blocks import Block, Json, Piece, bold, code, faint
 from bot.slack.listings import REVOKE, status_lines
 from bot.slack.text import clean, cut
-from bot.store.exceptions import TimedException
+from bot.store.people.exceptions import TimedException
 from bot.store.status import Status
 
 ALERTS_SHOWN, QUIET_SHOWN, EXAMPLES_SHOWN = 12, 10, 4

@@ -11,7 +11,7 @@ from bot.slack.alert_message import level_word, say_span, say_time
 from bot.slack.answers import ROOM, ROWS_SHOWN, brief, fit, lines_of, many
 from bot.slack.blocks import Block, Cell, Message, bold
 from bot.slack.text import clean
-from bot.store.exceptions import TimedException
+from bot.store.people.exceptions import TimedException
 from bot.store.status import Status
 from bot.times import say_duration
 

@@ -11,7 +11,7 @@ from bot.slack.alert_message import COLORS, OVER_COLOR, level_word, say_span, sa
 from bot.slack.blocks import Block, Message, Piece, bold, faint
 from bot.slack.listings import alerts_answer
 from bot.slack.text import clean
-from bot.store.notices import NoticeView
+from bot.store.messages.notices import NoticeView
 
 NOTICE_TYPE = "audit_bot_notice"  # of the message's metadata, by which it is found again after a crash
 LIST, OPEN = "notice_list", "notice_open"

@@ -13,7 +13,7 @@ from bot.charts.heat import heat_map
 from bot.fields import FactSettings
 from bot.model import AlertView, Event
 from bot.slack.text import clean
-from bot.store.explain import alert_story, event_story
+from bot.store.queries.explain import alert_story, event_story
 from bot.store.schema import Store
 
 

@@ -24,9 +24,9 @@ from bot.slack.blocks import Json, Piece
 from bot.slack.cards_message import APPROVE, END, WITHDRAW
 from bot.slack.desk import Buttons, Desk, Gesture
 from bot.slack.guard import OWN_ALERT
-from bot.store import coverage, exceptions, proposals
-from bot.store.exceptions import TimedException
-from bot.store.proposals import EVERYTHING, why_second
+from bot.store.people import coverage, exceptions, proposals
+from bot.store.people.exceptions import TimedException
+from bot.store.people.proposals import EVERYTHING, why_second
 
 OWN_FINDINGS = "This would hide findings about you, so somebody else has to ask for it."
 NOT_THE_LOG = "What the log itself does is never expected."

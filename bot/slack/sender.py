@@ -29,9 +29,9 @@ from bot.slack.forms import check_view
 from bot.slack.guard import Cached, Person
 from bot.slack.notice_message import NOTICE_TYPE, notice_message
 from bot.slack.text import clean
-from bot.store.cards import Card, InquiryCard, Placed, stands_at
-from bot.store.digest import Digest
-from bot.store.notices import NoticeView
+from bot.store.messages.cards import Card, InquiryCard, Placed, stands_at
+from bot.store.messages.digest import Digest
+from bot.store.messages.notices import NoticeView
 from bot.times import SECOND
 
 log = logging.getLogger(__name__)

@@ -23,7 +23,9 @@ from bot.slack.desk import Desk, Gesture
 from bot.slack.guard import concerns
 from bot.slack.quieting import FORMS, Quieting
 from bot.slack.text import clean
-from bot.store import alerts, inquiries, journal, outbox
+from bot.store import alerts, journal
+from bot.store.messages import outbox
+from bot.store.people import inquiries
 
 NOT_ALLOWED = "Only people who may use this bot can be given an alert."
 ABOUT_THEM = "The alert is about this person: choose somebody else."

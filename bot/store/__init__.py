@@ -1,1 +1,2 @@
-"""The only home of SQLite: schema, events, search, alerts, journal, backup."""
+"""The only home of SQLite: its tables, alerts and the journal here; the log, queries, people, messages and the care for
+the file in folders of their own."""

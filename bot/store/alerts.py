@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bot.model import FOREST, Alert, AlertView, Entity, Finding, Judgement, Level, Rule, Verdict
-from bot.store import journal, judgements, outbox
+from bot.store import journal
+from bot.store.messages import outbox
+from bot.store.people import judgements
+from bot.store.people.standing import first_seen, standing_of
+from bot.store.queries.search import events_by_id
 from bot.store.schema import Store
-from bot.store.search import events_by_id
-from bot.store.standing import first_seen, standing_of
 
 _FINDING = "id, rule, title, level, grp, first, last, count, actor, ip, evidence, reasons, state, hidden, alert"
 _ALERT = (

@@ -13,7 +13,7 @@ from sqlite_utils import Database
 from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]  # pysqlite3 where it is installed; the standard module is never mixed in
 
 from bot.errors import StoreError
-from bot.store.copying import copy_whole
+from bot.store.care.copying import copy_whole
 from bot.store.views import AUDIT_LOG, HOUR_OF_EVENT
 
 APPLICATION_ID = 0x61756474  # "audt"; tells our files from other SQLite files

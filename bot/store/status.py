@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bot.fields import LEARNING_DAYS
-from bot.store import outbox
+from bot.store.messages import outbox
 from bot.store.schema import Store
 from bot.times import DAY, WEEK, iso
 

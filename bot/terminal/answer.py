@@ -35,10 +35,12 @@ from bot.query import BEGIN, END, Query, parse_command, parse_query
 from bot.reading import fact_settings, now, opened
 from bot.settings import Settings
 from bot.show import lines, plain, say, table
-from bot.store import alerts, exceptions, gaps
-from bot.store.locks import holder, standby
+from bot.store import alerts
+from bot.store.care.locks import holder, standby
+from bot.store.log import gaps
+from bot.store.people import exceptions
+from bot.store.queries.search import Page
 from bot.store.schema import Store
-from bot.store.search import Page
 from bot.store.status import Status, status
 from bot.terminal.exceptions_commands import exception_row
 from bot.terminal.explain import show_story

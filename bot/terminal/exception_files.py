@@ -12,7 +12,7 @@ from bot.errors import ConfigError, RuleError
 from bot.model import FOREST
 from bot.query import parse_condition
 from bot.rulebook import Rulebook
-from bot.store.exceptions import TimedException
+from bot.store.people.exceptions import TimedException
 from bot.strict.yaml_text import write_document
 from bot.times import iso
 

@@ -13,8 +13,8 @@ from bot.login import user
 
 if TYPE_CHECKING:  # heavy modules are imported by the commands that need them, so that --help is quick
     from bot.settings import Settings
-    from bot.store.coverage import Preview
-    from bot.store.exceptions import TimedException
+    from bot.store.people.coverage import Preview
+    from bot.store.people.exceptions import TimedException
     from bot.store.schema import Store
 
 exceptions_cli = typer.Typer(
@@ -43,8 +43,8 @@ def list_(
     """
     from bot.reading import now, opened
     from bot.show import lines, table
-    from bot.store import exceptions
     from bot.store.alerts import rule_texts
+    from bot.store.people import exceptions
 
     if format_ not in ("table", "jsonl"):
         raise typer.BadParameter(f"{format_!r} is none of table, jsonl", param_hint="--format")
@@ -81,7 +81,7 @@ def add(
     from bot.errors import ConfigError
     from bot.reading import fact_settings, now, opened
     from bot.show import say
-    from bot.store import coverage, exceptions
+    from bot.store.people import coverage, exceptions
     from bot.times import DAY, iso
 
     if not math.isfinite(days):
@@ -107,7 +107,7 @@ def remove(number: Number, db: Db = None, rules: Rules = None) -> None:
     """End an exception now. What it hid is looked at again as soon as it goes on."""
     from bot.reading import now, opened
     from bot.show import say
-    from bot.store import exceptions
+    from bot.store.people import exceptions
 
     with opened(_settings(db, rules).db) as store:
         one = exceptions.remove(store, number, user(), now())
@@ -130,7 +130,7 @@ def export(
     from bot.errors import ConfigError
     from bot.reading import now, opened
     from bot.rulebook import read_rulebook
-    from bot.store import exceptions
+    from bot.store.people import exceptions
     from bot.terminal.exception_files import filter_file
 
     settings = _settings(db, rules)
@@ -153,8 +153,8 @@ def export(
 def _tell_if_alone(store: Store, one: TimedException, now: int) -> str:
     """Tell the channel of what would have needed a second person in Slack, and return what to say of it here."""
     from bot.model import Level
-    from bot.store import outbox
-    from bot.store.proposals import why_second
+    from bot.store.messages import outbox
+    from bot.store.people.proposals import why_second
     from bot.times import iso
 
     why = why_second(one, Level.low)

@@ -8,7 +8,7 @@ from bot.event_words import event_words, headline
 from bot.fields import FactSettings
 from bot.model import FOREST, AlertView, Event, Finding, Rule
 from bot.show import plain, say, table
-from bot.store.explain import AlertStory, EventStory, alert_story, event_story
+from bot.store.queries.explain import AlertStory, EventStory, alert_story, event_story
 from bot.store.schema import Store
 from bot.terminal.heat_text import heat_lines
 from bot.times import iso

@@ -15,7 +15,8 @@ from bot.fields import FactSettings
 from bot.model import Finding
 from bot.slack.alert_message import alert_message
 from bot.slack.blocks import check_limits
-from bot.store import alerts, outbox
+from bot.store import alerts
+from bot.store.messages import outbox
 from bot.store.schema import Store
 from bot.times import MINUTE, is_due, iso, say_duration
 

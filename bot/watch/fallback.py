@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.errors import DeliveryError
-from bot.store import alerts, notices, outbox
-from bot.store.outbox import Row
+from bot.store import alerts
+from bot.store.messages import notices, outbox
+from bot.store.messages.outbox import Row
 from bot.store.schema import Store
 from bot.times import HOUR, iso, say_duration
 

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bot.store import gaps, outbox
+from bot.store.log import gaps
+from bot.store.messages import outbox
 from bot.store.schema import Store
 from bot.times import MINUTE, iso, say_duration
 

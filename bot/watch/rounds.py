@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from bot.errors import DeliveryError
-from bot.store import alarms, clock
+from bot.store.care import clock
+from bot.store.messages import alarms
 from bot.watch.canary import Canary
 from bot.watch.fallback import Fallback
 from bot.watch.health import Health

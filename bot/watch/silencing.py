@@ -6,8 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bot.model import EXCEPTION
-from bot.store import exceptions, journal, outbox
-from bot.store.exceptions import TimedException
+from bot.store import journal
+from bot.store.messages import outbox
+from bot.store.people import exceptions
+from bot.store.people.exceptions import TimedException
 from bot.store.schema import Store
 from bot.times import DAY, is_due, iso
 

@@ -21,8 +21,9 @@ from bot.errors import StoreError
 from bot.fields import FactSettings
 from bot.heap import give_back
 from bot.model import FOREST, Finding
-from bot.store import alerts, judgements, reasons, spoken
-from bot.store.events import Added
+from bot.store import alerts, reasons, spoken
+from bot.store.log.events import Added
+from bot.store.people import judgements
 from bot.store.schema import Store
 from bot.times import DAY, HOUR
 

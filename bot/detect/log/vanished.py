@@ -10,9 +10,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from bot.model import Finding, Record, Rule
-from bot.store import alerts, sightings
+from bot.store import alerts
+from bot.store.log import sightings
+from bot.store.log.sightings import Sighting
 from bot.store.schema import Store
-from bot.store.sightings import Sighting
 from bot.times import DAY, HOUR, MINUTE, iso
 
 # The ends of what was read are not compared: the portal may search by another moment than the one it shows.

@@ -9,7 +9,8 @@ from bot.detect.log.silence import LEAST, PAST, Silence, find_silence
 from bot.detect.log.vanished import Vanished, store_finding
 from bot.fields import FactSettings
 from bot.model import SILENCE, TAMPERING, Finding, Level, Record, Rule
-from bot.store import alerts, gaps
+from bot.store import alerts
+from bot.store.log import gaps
 from bot.store.schema import Store
 from bot.times import HOUR, iso, say_duration
 

@@ -15,7 +15,7 @@ from bot.detect.match import Burst, Evaluation
 from bot.detect.rules import CompiledRule, RuleTest, RuleTestEvent
 from bot.fields import FIELDS, FactSettings
 from bot.model import ACTOR_ABSENT, IP_ABSENT, Record
-from bot.store import events
+from bot.store.log import events
 from bot.store.schema import Store
 from bot.times import iso, parse_time, say_duration
 

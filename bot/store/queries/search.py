@@ -18,8 +18,8 @@ from bot.fields import FIELDS, OF_ADDRESS, FactSettings
 from bot.model import Event
 from bot.query import BEGIN, END, Query
 from bot.query.tree import And, Match
-from bot.store.conditions import DICTIONARIES, Names, fact_sql, prepare, sql_condition
-from bot.store.scan import Scan, plan
+from bot.store.queries.conditions import DICTIONARIES, Names, fact_sql, prepare, sql_condition
+from bot.store.queries.scan import Scan, plan
 from bot.store.schema import Connection, DatabaseError, Store, unusable
 from bot.store.views import FACT_SQL, JOINS
 from bot.times import DAY, EPOCH, HOUR, parse_time

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from bot.model import Record
-from bot.store.events import number_twins
+from bot.store.log.events import number_twins
 from bot.store.schema import Store
 from bot.store.views import JOINS
 

@@ -16,8 +16,8 @@ from bot.addresses import parse_address
 from bot.fields import FACTS, FIELDS, OF_ADDRESS, TEXT_FIELDS, FactSettings
 from bot.model import Level
 from bot.query.tree import And, Compare, Condition, Flag, Match, Not, Or, Pattern, Within, Word
-from bot.store import pieces
-from bot.store.rare import led
+from bot.store.log import pieces
+from bot.store.queries.rare import led
 from bot.store.schema import Connection
 from bot.store.views import FACT_SQL, LEARNT
 from bot.times import MINUTE, parse_time

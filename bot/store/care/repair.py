@@ -6,8 +6,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from bot.store import outbox
-from bot.store.learned import learn
+from bot.store.log.learned import learn
+from bot.store.messages import outbox
 from bot.store.schema import Store
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bot.model import AlertView, Inquiry
-from bot.store import alerts, exceptions, inquiries, proposals
-from bot.store.exceptions import TimedException
-from bot.store.proposals import Proposal
+from bot.store import alerts
+from bot.store.people import exceptions, inquiries, proposals
+from bot.store.people.exceptions import TimedException
+from bot.store.people.proposals import Proposal
 from bot.store.schema import Store
 
 

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from bot.errors import StoreError
-from bot.store.copying import PART, copy_whole
+from bot.store.care.copying import PART, copy_whole
 from bot.store.schema import DatabaseError, Store, connect, unusable
 from bot.times import iso
 

@@ -11,10 +11,12 @@ from typing import Literal
 from bot.errors import ConfigError
 from bot.model import ExceptionKind, Level
 from bot.query import names_nothing, parse_condition
-from bot.store import exceptions, journal, outbox
+from bot.store import journal
 from bot.store.alerts import Outcome
-from bot.store.coverage import Preview
-from bot.store.exceptions import TimedException
+from bot.store.messages import outbox
+from bot.store.people import exceptions
+from bot.store.people.coverage import Preview
+from bot.store.people.exceptions import TimedException
 from bot.store.schema import Store
 from bot.times import DAY, MINUTE, iso, say_duration
 

@@ -10,8 +10,8 @@ from bot.fields import FactSettings
 from bot.model import ABOUT_THE_LOG, FOREST, Finding
 from bot.query import parse_condition
 from bot.store import alerts, reasons
-from bot.store.conditions import Names, Sql, group_sql, prepare, sql_condition
-from bot.store.exceptions import TimedException
+from bot.store.people.exceptions import TimedException
+from bot.store.queries.conditions import Names, Sql, group_sql, prepare, sql_condition
 from bot.store.schema import Store
 from bot.times import DAY
 

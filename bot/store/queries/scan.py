@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from bot.fields import FactSettings
 from bot.query import END, Query
 from bot.query.tree import And, Compare, Condition, Flag, Match, Not, Or, Within, Word
-from bot.store import sums
-from bot.store.blocks import Ints, Part, walk
-from bot.store.conditions import DICTIONARIES, FEW, INDEXED, Names
-from bot.store.plain_facts import decided
+from bot.store.log import sums
+from bot.store.log.blocks import Ints, Part, walk
+from bot.store.queries.conditions import DICTIONARIES, FEW, INDEXED, Names
+from bot.store.queries.plain_facts import decided
 from bot.store.schema import BLOCK, Connection
 
 Mask = NDArray[np.bool_]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bot.fields import OF_ADDRESS, FactSettings
 from bot.query.tree import Compare, Flag, Match
-from bot.store.blocks import Ints, Part
+from bot.store.log.blocks import Ints, Part
 from bot.store.schema import Connection
 from bot.times import MINUTE, parse_time
 

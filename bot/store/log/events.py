@@ -13,8 +13,8 @@ from typing import Any, Protocol
 
 from bot.addresses import parse_address
 from bot.model import Broken, Record
-from bot.store import pieces
-from bot.store.learned import learn, take
+from bot.store.log import pieces
+from bot.store.log.learned import learn, take
 from bot.store.schema import Connection, Store
 from bot.times import DAY, is_iso, iso
 

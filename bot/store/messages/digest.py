@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from bot.model import EXCEPTION, FOREST, Alert, Level, Rule
-from bot.store import alerts, exceptions, journal
-from bot.store.exceptions import TimedException
+from bot.store import alerts, journal
+from bot.store.people import exceptions
+from bot.store.people.exceptions import TimedException
 from bot.store.rule_stats import RuleStats, stats
 from bot.store.schema import Store
 from bot.times import DAY, HOUR

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.store import outbox
+from bot.store.messages import outbox
 from bot.store.schema import Store
 from bot.times import HOUR, SECOND
 

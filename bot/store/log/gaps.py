@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from bot.store.events import Added
+from bot.store.log.events import Added
 from bot.store.schema import Store
 from bot.times import HOUR, MINUTE
 

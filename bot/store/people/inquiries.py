@@ -9,11 +9,13 @@ from typing import Any
 
 from bot.errors import ConfigError, QueryError
 from bot.model import AlertView, Inquiry, Level
-from bot.store import alerts, exceptions, journal, outbox
+from bot.store import alerts, journal
 from bot.store.alerts import Outcome
-from bot.store.exceptions import MAX_REASON
+from bot.store.messages import outbox
+from bot.store.people import exceptions
+from bot.store.people.exceptions import MAX_REASON
+from bot.store.people.standing import INQUIRY
 from bot.store.schema import Store
-from bot.store.standing import INQUIRY
 from bot.times import HOUR
 
 PATIENCE = 2 * HOUR

@@ -9,8 +9,8 @@ from bot.activity import QUARTER, Activity, gather, shown_days, start_of
 from bot.fields import FACTS, FactSettings
 from bot.model import AlertView, Entity, Event, Finding
 from bot.store import alerts
+from bot.store.queries.search import events_by_id
 from bot.store.schema import Store
-from bot.store.search import events_by_id
 
 FACT_NAMES = tuple(fact.name for fact in FACTS)
 _OF_ENTITY = {

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from bot.model import Alert, Level, Rule
-from bot.store import alerts, outbox
+from bot.store import alerts
+from bot.store.messages import outbox
 from bot.store.schema import Store
 
 NoticeKind = Literal["storm", "rate", "held"]

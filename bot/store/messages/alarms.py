@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-from bot.store import outbox
+from bot.store.messages import outbox
 from bot.store.schema import Store
 from bot.times import DAY, is_due, say_duration
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bot.store.blocks import Ints, column, pack, unpack
+from bot.store.log.blocks import Ints, column, pack, unpack
 from bot.store.schema import BLOCK, Connection
 
 FIELDS = ("actor", "ip", "object", "type", "action")

@@ -8,8 +8,9 @@ from typing import Literal
 from bot.errors import ConfigError
 from bot.model import ABOUT_THE_LOG, EXCEPTION, FOREST, Entity, ExceptionKind, Level
 from bot.query import field_names, literal, names_nothing, parse_condition
-from bot.store import journal, outbox
+from bot.store import journal
 from bot.store.alerts import rule_texts
+from bot.store.messages import outbox
 from bot.store.schema import Store
 from bot.times import DAY, iso
 

@@ -1,0 +1,1 @@
+"""The database file: who may write, copies, repair, retention."""

@@ -1,0 +1,1 @@
+"""What is to be told in Slack, and what was."""

@@ -1,0 +1,1 @@
+"""Questions answered from the store: conditions as SQL or over columns."""
