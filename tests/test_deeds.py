@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -34,9 +34,9 @@ EVENTS = st.lists(
 class OneByOne(Windows):
     """Learns from each closed window by itself."""
 
-    def _fold(self, windows: Sequence[Window], counted: Tally, places: Iterable[int]) -> None:
-        for place in places:
-            super()._fold([windows[place]], counted.take([place]), [0])
+    def _fold(self, windows: Sequence[Window], counted: Tally) -> None:
+        for place, window in enumerate(windows):
+            super()._fold([window], counted.take([place]))
 
 
 def state(windows: Windows) -> list[Any]:

@@ -173,6 +173,8 @@ def plain(thing: Any) -> Any:
         return thing.tolist()
     if isinstance(thing, dict):
         return [(key, plain(value)) for key, value in thing.items()]
+    if isinstance(thing, tuple):
+        return [plain(one) for one in thing]
     if isinstance(thing, set):
         return sorted(thing)
     return plain(vars(thing)) if hasattr(thing, "__dict__") else thing

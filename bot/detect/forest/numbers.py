@@ -27,8 +27,7 @@ NUMBERS = np.dtype(
         ("weekends", "f8"),
         ("shares", "f8", (len(SHARES),)),  # sums over windows
         ("judged", "f8"),  # windows in which a place could be new: not the owner's first, not the log's first weeks
-        ("new_places", "f8"),  # of those, windows with a place never seen for the owner
-        ("unheard_places", "f8"),  # of those, windows with a place never seen for anybody
+        ("strange_places", "f8", (2,)),  # of those, windows with a place never seen for the owner; for anybody
         # the rest
         ("firsts", "f8"),  # members' first windows
         ("unheard_firsts", "f8"),  # of those, windows with a place never seen for anybody
@@ -134,13 +133,13 @@ def weighed(taught: Floats, weights: Floats) -> Floats:
 def _learn(values: Floats, taught: Floats) -> list[int]:
     """Learn one window in each row, and return the rows that were halved."""
     full = values[:, _WEIGHT] >= MEMORY
-    if full.any():
+    if np.count_nonzero(full):
         values[:, _FADING] *= np.where(full, 1 - taught[:, _WEIGHT] / MEMORY, 1.0)[:, None]
     peak = np.maximum(values[:, _PEAK] * PEAK_FADE, taught[:, _PEAK])
     values += taught
     values[:, _PEAK] = peak
     many = values[:, _WINDOWS] >= HALVE
-    if not many.any():
+    if not np.count_nonzero(many):
         return []
     values[many, _HALVED] /= 2
     halved: list[int] = np.flatnonzero(many).tolist()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,12 +18,10 @@ PRIOR = 8.0  # an actor's class weighs as much as so many windows of its own
 SPREAD = 0.35  # least standard deviation of a logarithm of counts: steadier than that is chance
 _COUNT_PRIOR = np.full(len(COUNTS), 0.5)  # mean and variance of a class's logarithms, until its windows say otherwise
 _SHARE_PRIOR = np.array([0.05, 0.2, 0.5, 0.3])  # a class's shares until then
-_KERNEL = np.array([0.4, 0.2, 0.1, *[0.0] * 19, 0.1, 0.2])  # an hour of the day lends to its neighbours
-_SMOOTH = np.stack([np.roll(_KERNEL, hour) for hour in range(24)])
+_AROUND = np.arange(-2, 26) % 24  # the hours of a day between those of its neighbours
 
 
-@dataclass(frozen=True)
-class Usual:
+class Usual(NamedTuple):
     """What was usual when a window began: all that its features compare with.
 
     A surprise is the negative logarithm of how often such a thing happened so far.
@@ -73,9 +70,9 @@ def usual_of(own: Numbers, cls: Numbers, begins: Sequence[Begin]) -> list[Usual]
         _hour_surprise(own, cls, hours).tolist(),
         _weekend_surprise(own, cls, hours).tolist(),
         np.maximum(0.0, 1.0 - windows / PRIOR).tolist(),
-        *(surprise.tolist() for surprise in _place_surprises(own, cls)),
+        *_place_surprises(own, cls).T.tolist(),
     )
-    return [Usual(*row) for row in zip(*columns, *list(zip(*begins, strict=True))[1:], strict=True)]
+    return list(map(Usual, *columns, *list(zip(*begins, strict=True))[1:]))
 
 
 def _shrunk(numbers: Numbers, mean: Floats, var: Floats) -> tuple[Floats, Floats]:
@@ -91,19 +88,18 @@ def _drawn(hits: Floats, tries: Floats, share: Floats) -> Floats:
     return found
 
 
-def _place_surprises(own: Numbers, cls: Numbers) -> tuple[Floats, Floats]:
-    """Return the surprises of a place that is new to the owner, and of one that is new to all."""
-    known, nothing = own["windows"] > 0, np.zeros(len(own))
-    new = _rate_surprise(own["new_places"], own["judged"], cls["new_places"], cls["judged"])
-    unheard = _rate_surprise(own["unheard_places"], own["judged"], cls["unheard_places"], cls["judged"])
-    at_first = _rate_surprise(nothing, nothing, cls["unheard_firsts"], cls["firsts"])
-    return np.where(known, new, 0.0), np.where(known, unheard, at_first)
+def _place_surprises(own: Numbers, cls: Numbers) -> Floats:
+    """Return -log of the shares of windows with a place that is new to the owner, and with one that is new to all.
 
-
-def _rate_surprise(own: Floats, windows: Floats, class_hits: Floats, class_windows: Floats) -> Floats:
-    """Return -log of the shares of windows in which a thing happened, drawn towards the class."""
-    share = (class_hits + 0.5) / (class_windows + 1.0)
-    return -np.log((own + PRIOR * share) / (windows + PRIOR))
+    Drawn towards the class; of newcomers nothing is surprising but what is new to all, among newcomers.
+    """
+    share = (cls["strange_places"] + 0.5) / (cls["judged"] + 1.0)[:, None]
+    share = _drawn(own["strange_places"], own["judged"], share)
+    newcomers = np.flatnonzero(own["windows"] == 0)
+    if len(newcomers):
+        share[newcomers, 0] = 1.0
+        share[newcomers, 1] = (cls["unheard_firsts"][newcomers] + 0.5) / (cls["firsts"][newcomers] + 1.0)
+    return np.abs(np.log(share))
 
 
 def pair_surprises(own: Floats, windows: Floats, class_hits: Floats, class_windows: Floats) -> Floats:
@@ -126,12 +122,21 @@ def _hour_surprise(own: Numbers, cls: Numbers, hours: Ints) -> Floats:
 
 
 def _smooth(hours: Floats) -> Floats:
-    return np.asarray((hours[:, None] * _SMOOTH).sum(axis=2))  # not @: its rounding hangs on how many rows there are
+    """Return what is left of hours of the day where each lends to its neighbours.
+
+    Not by a product of matrices, whose rounding hangs on how many rows there are.
+    """
+    around = hours[:, _AROUND]
+    near, far = around[:, 1:-3] + around[:, 3:-1], around[:, :-4] + around[:, 4:]
+    return np.asarray(0.4 * hours + 0.2 * near + 0.1 * far)
 
 
 def _weekend_surprise(own: Numbers, cls: Numbers, hours: Ints) -> Floats:
     """Return how much rarer than chance a weekend is for the owner, as a logarithm; 0 on a working day."""
+    weekend = is_weekend(hours)
+    if not np.count_nonzero(weekend):
+        return np.zeros(len(hours))
     class_share = (cls["weekends"] + 2 / 7) / (cls["windows"] + 1.0)
     share = (own["weekends"] + PRIOR * class_share) / (own["windows"] + PRIOR)
-    surprise: Floats = np.where(is_weekend(hours), np.maximum(0.0, np.log(2 / 7 / share)), 0.0)
+    surprise: Floats = np.where(weekend, np.maximum(0.0, np.log(2 / 7 / share)), 0.0)
     return surprise

@@ -64,11 +64,11 @@ class Windows:
             counted = tally(some)
             closed.update(zip((window.key for window in some), features(some, counted), strict=True))
             self._remember(some)
-            taught = [place for place, window in enumerate(some) if window.key not in self.alerted]
             self.waiting += [window for window in some if window.key in self.alerted]
-            self._fold(some, counted, taught)
+            self._fold(some, counted)
         self._release(hour - QUARANTINE)
-        for key in [key for key in self.recent if key.hour < hour - LATE and key not in self.open]:
+        reach = hour - LATE
+        for key in [key for key in self.recent if key.hour < reach and key not in self.open]:
             del self.recent[key]
         return closed
 
@@ -98,7 +98,7 @@ class Windows:
             released.append(self.waiting.popleft())
         self.alerted.difference_update(window.key for window in released)
         for some in _one_of_each(released):
-            self._fold(some, tally(some), range(len(some)))
+            self._fold(some, tally(some))
 
     def exclude(self, key: WindowKey) -> None:
         """Leave a bad window out of all that is not yet learnt."""
@@ -112,14 +112,17 @@ class Windows:
             self.table.free(self.profiles.pop(owner).row)
 
     # -- closed windows are learnt from ------------------------------------------------------------------------
-    def _fold(self, windows: Sequence[Window], counted: Tally, places: Iterable[int]) -> None:
-        """Learn from windows of different owners, those at some places and not excluded."""
-        places = [place for place in places if windows[place].key not in self.excluded]
-        fresh = [place for place in places if windows[place].folded is None]
+    def _fold(self, windows: Sequence[Window], counted: Tally) -> None:
+        """Learn from windows of different owners, but for those that are excluded or wait."""
+        good = [
+            (place, window)
+            for place, window in enumerate(windows)
+            if window.key not in self.alerted and window.key not in self.excluded
+        ]
+        fresh = [(place, window) for place, window in good if window.folded is None]
         if fresh:
-            self._learn([windows[place] for place in fresh], counted.take(fresh))
-        for place in places:
-            window = windows[place]
+            self._learn([window for _, window in fresh], counted.take([place for place, _ in fresh]))
+        for place, window in good:
             profile, old, window.folded = self._profile(window.key), window.folded, counted.logs[place]
             if old is not None:
                 self.table.correct(profile.row, old, window.folded)
@@ -127,9 +130,7 @@ class Windows:
                 profile.places.touch(name, float(old is None))
                 self.places.touch(name)
             profile.objects.touch(window.objects)
-        self.objects.touch(
-            [(window.objects, window.key.hour, window.key[:2]) for window in map(windows.__getitem__, places)]
-        )
+        self.objects.touch([(window.objects, window.key.hour, window.key[:2]) for _, window in good])
 
     def _learn(self, windows: Sequence[Window], counted: Tally) -> None:
         profiles = [self._profile(window.key) for window in windows]
@@ -152,8 +153,7 @@ class Windows:
         """Return what each window adds to the numbers of its owner, who is known from so many windows."""
         hours, settled_at = np.array([window.key.hour for window in windows]), (self.began or 0) + EVERYTHING_NEW
         settled, newcomer = hours >= settled_at, np.array(known) == 0
-        new = [window.new_address is not None for window in windows]
-        unheard = np.array([window.unheard for window in windows])
+        places = np.array([(window.new_address is not None, window.unheard) for window in windows])
         taught = np.zeros(len(windows), NUMBERS)
         taught["weight"] = taught["windows"] = 1.0
         taught["sum"] = taught["peak"] = counted.logs
@@ -162,9 +162,9 @@ class Windows:
         taught["weekends"] = is_weekend(hours)
         taught["shares"] = counted.parts / counted.wholes
         taught["judged"] = settled & ~newcomer
-        taught["new_places"], taught["unheard_places"] = taught["judged"] * new, taught["judged"] * unheard
+        taught["strange_places"] = places & (settled & ~newcomer)[:, None]
         taught["firsts"] = settled & newcomer
-        taught["unheard_firsts"] = taught["firsts"] * unheard
+        taught["unheard_firsts"] = settled & newcomer & places[:, 1]
         return plain(taught)
 
     def _weights(self, rows: Sequence[int]) -> Floats:
@@ -180,7 +180,7 @@ class Windows:
                 self.classes[name] = Profile(self.table.take())
         own = self.table.numbers([owner.row for owner in owners])
         cls = self.table.numbers([self.classes[name].row for name in names])
-        begins = [_begin(owner, deeds.key.hour) for owner, deeds in zip(owners, some, strict=True)]
+        begins = [_begin_of(owner, deeds.key.hour) for owner, deeds in zip(owners, some, strict=True)]
         for deeds, name, usual in zip(some, names, usual_of(own, cls, begins), strict=True):
             self.recent[deeds.key] = Window(deeds.key, name, usual, deeds.first, deeds.first)
 
@@ -248,17 +248,18 @@ class Windows:
     def _add_objects(self, joined: Sequence[Joined]) -> None:
         known = iter(self.objects.of([number for _, deeds, _ in joined for number, *_ in deeds.objects]))
         for window, deeds, own in joined:
-            mine = own.objects.among([number for number, *_ in deeds.objects])
+            mine, objects = own.objects.among([number for number, *_ in deeds.objects]), window.objects
+            cold = window.key.hour - COLD
             for (number, created, deleted), (touched, maker) in zip(deeds.objects, known, strict=False):
                 if created:
                     window.new_objects.discard(number)
                     window.cold_objects.discard(number)
-                elif number not in window.objects:
+                elif number not in objects:
                     if number not in mine:
                         window.new_objects.add(number)
-                    if touched < window.key.hour - COLD:
+                    if touched < cold:
                         window.cold_objects.add(number)
-                window.objects[number] = created or window.objects.get(number, False)
+                objects[number] = created or objects.get(number, False)
                 if deleted and number not in mine and maker not in (None, window.key[:2]):
                     window.foreign_deletes.add(number)
 
@@ -275,6 +276,6 @@ def _one_of_each(windows: Iterable[Window]) -> Iterator[list[Window]]:
         yield list(some.values())
 
 
-def _begin(owner: Profile, hour: int) -> Begin:
+def _begin_of(owner: Profile, hour: int) -> Begin:
     idle = max(0.0, (hour - owner.last) / DAY) if owner.last else 0.0
     return Begin(hour, idle, *owner.trail.up_to(hour))
