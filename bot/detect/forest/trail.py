@@ -19,6 +19,9 @@ class Span(NamedTuple):
     deletes: int = 0
 
 
+_QUIET = Span(hours=1)  # nearly every hour: kept once
+
+
 @dataclass
 class Trail:
     """The hours of one actor, or of an address.
@@ -36,7 +39,8 @@ class Trail:
         self.drop(hour)
         place = bisect_left(self.hours, hour)
         self.hours.insert(place, hour)
-        self.spans.insert(place, Span(1, int(deletes > 0), int(sensitive > 0), deletes))
+        loud = deletes or sensitive
+        self.spans.insert(place, Span(1, int(deletes > 0), int(sensitive > 0), deletes) if loud else _QUIET)
 
     def drop(self, hour: int) -> None:
         """Remember an hour no more."""
