@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -19,9 +20,9 @@ class Names:
     """The texts of dictionary ids, each read once: to be kept for no longer than a pass, as one that is rolled back
     frees its ids for other texts."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, known: Mapping[str, dict[int, str]] = MappingProxyType({})) -> None:
         self._store = store
-        self._known: defaultdict[str, dict[int, str]] = defaultdict(dict)
+        self._known = defaultdict[str, dict[int, str]](dict, known)
 
     def of(self, table: str, ids: Ints) -> tuple[str, ...]:
         """Return the texts of some ids of a dictionary."""

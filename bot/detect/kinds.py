@@ -18,6 +18,7 @@ from bot.store.schema import Store
 Kind = tuple[str, str]  # action and type
 KIND_SQL = "(e.type << 32 | e.action)"
 MOST = 10_000  # kinds: of more than that, rules are not asked
+_TABLES = ("types", "actions")
 WORTH = 0.5  # of all kinds: a rule that may look at more spares too little
 
 
@@ -27,16 +28,18 @@ class Kinds:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._rows: list[list[tuple[int, str]]] = []
+        self.names: dict[str, dict[int, str]] = {}  # of types and actions, by id
         self.all: list[Kind] = []  # (action, type) each; none where there are too many
         self._ids, self._view = np.zeros(0, dtype=np.int64), View(_columns((), ()))
         self._known: WeakKeyDictionary[CompiledRule, tuple[Mask, frozenset[Kind]]] = WeakKeyDictionary()
 
     def refresh(self) -> None:
         """Take notice of kinds that are new in the store."""
-        rows = [self._store.rows(f"SELECT id, name FROM {table} ORDER BY id") for table in ("types", "actions")]
+        rows = [self._store.rows(f"SELECT id, name FROM {table} ORDER BY id") for table in _TABLES]
         if rows == self._rows:  # the names, not only how many: after a pass that failed, an id may name another
             return
         self._rows, self._known = rows, WeakKeyDictionary()
+        self.names = {table: dict(some) for table, some in zip(_TABLES, rows, strict=True)}
         types, actions = rows if len(rows[0]) * len(rows[1]) <= MOST else ([], [])
         self.all = [(action, type_) for _, type_ in types for _, action in actions]
         self._ids = np.array([type_ << 32 | action for type_, _ in types for action, _ in actions], dtype=np.int64)

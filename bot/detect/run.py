@@ -62,7 +62,7 @@ class Detector:
             tasks = [task for rule in rules for task in self._guarded(report, rule, partial(self._all, rule, added))]
             self._evaluate(tasks, report, now, history)
             return report
-        names = Names(self.store)
+        names = Names(self.store, self._loader.kinds.names)
         report.fresh = facts.read(self.store, self.settings, "e.id > ?", (added.after,), names=names)
         new = Evaluation(report.fresh)
         affected = Evaluation(self._changed_by_late(added)) if added.late else new

@@ -51,11 +51,12 @@ class ForestWatch:
     _watcher: Watcher | None = field(default=None, init=False)
     _warmed_up: Watcher | None = field(default=None, init=False)  # by `warm`, for the next pass to take
     _failed: Exception | None = field(default=None, init=False)  # what building it raised
+    _said: str = field(default="", init=False)  # of its state, to the store
     _judged: int = field(default=-1, init=False)  # the newest judgement that the watcher knows of
 
     def reset(self) -> None:
         """Forget what is in memory: a pass that it has seen was rolled back."""
-        self._watcher = None
+        self._watcher, self._said = None, ""
 
     def run_once(self, added: Added, now: int, fresh: Columns | None = None) -> list[Finding]:
         """Return the findings that are new or changed by what was added, or waits. Has to run inside the pass's
@@ -71,7 +72,9 @@ class ForestWatch:
         added_now = self._reader.by_arrival(added.after, newest) if fresh is None else [self._reader.arrived(fresh)]
         strange = watcher.observe(chain(waited, added_now if added.count else ()), now)
         waiting.forget(self.store)
-        self.store.set_meta("forest", watcher.state())
+        if self._said != (said := watcher.state()):
+            self.store.set_meta("forest", said)
+            self._said = said
         self.store.set_meta("forest_seen", str(newest))
         return [finding for one in strange for finding in self._finding(one, now)]
 
@@ -101,8 +104,7 @@ class ForestWatch:
 
         Nothing may add events until the pass begins.
         """
-        newest = self._newest()
-        if not self.ready and newest:
+        if not self.ready and (newest := self._newest()):
             self._watcher = self._attempt(lambda: self._warmed(newest, now))
 
     def warm(self, now: int, turn: Callable[[], bool]) -> None:
@@ -118,6 +120,7 @@ class ForestWatch:
             base = self._base(newest)
             self.store.set_meta("forest_seen", str(newest))
             self.store.set_meta("forest", WARMING)
+            self._said = ""
             reading = self._pages(base, newest)
         with suppress(_StoppedError):
             self._warmed_up = self._attempt(lambda: self._watcher_of(_in_turn(reading, turn), now))

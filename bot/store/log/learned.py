@@ -41,6 +41,7 @@ def take(
     none = np.zeros_like(time)
     somebody = actor > 0
     somewhere = somebody & (ip > 0)
+    first: list[tuple[str, int, int, int]] = []
     for kind, a, b, those in (
         ("log", none, none, time == time[0]),
         ("ip", ip, none, ip > 0),
@@ -51,19 +52,21 @@ def take(
         ("actor_ip", actor, ip, somewhere),
         ("actor_network", actor, network, somewhere),
     ):
-        _store_first(connection, kind, _pairs(a[those], b[those]), time[those])
+        first += _first(kind, _pairs(a[those], b[those]), time[those])
+    connection.executemany(
+        "INSERT INTO first_seen (kind, a, b, time) VALUES (?, ?, ?, ?)"
+        " ON CONFLICT (kind, a, b) DO UPDATE SET time = excluded.time WHERE excluded.time < time",
+        first,
+    )
     created = action == create
     _store_creations(connection, *(column[created].tolist() for column in (object_, type_, time, actor)))
     _store_activity(connection, _pairs(actor, time // HOUR)[somebody], (action == delete)[somebody])
 
 
-def _store_first(connection: Connection, kind: str, keys: Ints, time: Ints) -> None:
+def _first(kind: str, keys: Ints, time: Ints) -> Iterator[tuple[str, int, int, int]]:
+    """Return when each key was first seen, as rows of first_seen."""
     met, places = np.unique(keys, return_index=True)  # of each the first place, and times are in order
-    connection.executemany(
-        "INSERT INTO first_seen (kind, a, b, time) VALUES (?, ?, ?, ?)"
-        " ON CONFLICT (kind, a, b) DO UPDATE SET time = excluded.time WHERE excluded.time < time",
-        zip(repeat(kind), *_halves(met), time[places].tolist()),
-    )
+    return zip(repeat(kind), *_halves(met), time[places].tolist())
 
 
 def _store_creations(connection: Connection, *columns: list[int]) -> None:
