@@ -35,7 +35,7 @@ def first_in_country(
     np.minimum.at(first, where, time[some])
     result = np.full(len(columns), np.iinfo(np.int64).max)
     asked = (actors >= 0) & (here.codes >= 0)
-    result[asked] = first[np.searchsorted(keys, _pair(actors[asked], here.codes[asked]))]
+    result[asked] = first[keys.searchsorted(_pair(actors[asked], here.codes[asked]))]
     return result
 
 

@@ -289,7 +289,7 @@ class Every(Parts):
         mask = gate.mask(view) if gate else np.ones(len(view.columns), dtype=np.bool_)
         if len(view.columns) <= FEW:
             for part in others:
-                mask = mask & view.mask(part) if mask.any() else mask
+                mask = mask & view.mask(part) if np.count_nonzero(mask) else mask
             return mask
         for cost, part in sorted(((_cost(view, part), part) for part in others), key=operator.itemgetter(0)):
             left = np.count_nonzero(mask)

@@ -96,10 +96,14 @@ class Ids:
 
     def codes(self, ids: Ints) -> Codes:
         """Return places among the ids that occur; -1 stays."""
-        codes = np.searchsorted(self.distinct, ids).astype(np.int32)
+        codes = self.distinct.searchsorted(ids).astype(np.int32)
         codes[ids < 0] = -1
         return codes
 
     def of(self, codes: Codes) -> Ints:
         """Return the id behind each code, -1 where there is none."""
-        return np.append(self.distinct, -1)[codes]
+        return self._and_none[codes]
+
+    @cached_property
+    def _and_none(self) -> Ints:
+        return np.append(self.distinct, -1)  # which code -1 takes

@@ -148,7 +148,7 @@ class _Facts:
         known, times = self._known(kind, keys_a)
         there = (keys_a >= 0) & (keys_b >= 0)
         result = np.full(len(columns), NEVER)
-        result[there] = times[np.searchsorted(known, _pair(keys_a[there], keys_b[there]))]
+        result[there] = times[known.searchsorted(_pair(keys_a[there], keys_b[there]))]
         return result
 
     def _known(self, kind: str, wanted: Ints) -> tuple[Ints, Ints]:
@@ -214,7 +214,7 @@ class _Facts:
             ask[1:] &= ~there
         before[ask] = np.concatenate([[], *self._previous(actor[ask], time[ask])])
         result = np.empty(len(order))
-        result[order] = before[np.cumsum(fresh) - 1]
+        result[order] = before[fresh.cumsum() - 1]
         return NumberColumn((columns.time - result) / float(DAY))
 
     def _whole(self, columns: Columns) -> NDArray[np.bool_]:
@@ -252,7 +252,7 @@ class _Facts:
         actor, hour, deletes = self._activity(actors, hours, USUAL_DAYS + 1, least=1)
         spans = _Spans(actor, hour)
         since, until = (spans.places(actors, hours - 24 * days) for days in (USUAL_DAYS + 1, 1))
-        so_far = np.concatenate(([0], np.cumsum(deletes)))
+        so_far = np.concatenate(([0], deletes.cumsum()))
         usual = (so_far[until] - so_far[since]) / float(USUAL_DAYS)
         return NumberColumn(np.where(actors >= 0, usual, np.nan))
 
@@ -309,7 +309,7 @@ class _Facts:
         fresh = np.ones(len(columns), dtype=np.bool_)
         fresh[1:] = quarters[1:] != quarters[:-1]
         answers = np.array([ask(quarter * _QUARTER) for quarter in quarters[fresh].tolist()])
-        return answers[np.cumsum(fresh) - 1] if len(columns) else np.empty(0)
+        return answers[fresh.cumsum() - 1] if len(columns) else np.empty(0)
 
     def _hour(self, columns: Columns) -> NumberColumn:
         return NumberColumn(self._by_quarter(columns, self._settings.hour).astype(np.float64))
@@ -343,7 +343,7 @@ class _Spans:
     def places(self, keys: Ints, hours: Ints) -> Ints:
         """Return how many pairs come before each (key, hour)."""
         inside = np.clip(hours - self._base, 0, self._width)
-        return np.searchsorted(self._both, keys * self._width + inside)
+        return self._both.searchsorted(keys * self._width + inside)
 
 
 def _last_at_or_before(keys: Ints, times: Ints, wanted: Ints, at: Ints) -> Ints:

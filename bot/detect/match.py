@@ -135,7 +135,7 @@ class Evaluation:
     def _may_fire(self, rule: CompiledRule) -> bool:
         """Tell whether there are events enough for a burst, whatever their groups: in small passes, rarely."""
         if rule.correlation is None:
-            return bool(self._condition(rule).any())
+            return bool(np.count_nonzero(self._condition(rule)))
         counts = [int(np.count_nonzero(self._events(slot.rule))) for slot in rule.correlation.slots]
         return _possible(rule.correlation, counts)
 
@@ -293,7 +293,7 @@ def _distinct_inside(values: tuple[Ints, Ints] | None, start: Ints, end: Ints) -
     if values is None or not len(start):
         return np.zeros(len(start), dtype=np.int64)
     entries, codes = values
-    span = np.searchsorted(start, entries, "right") - 1
+    span = start.searchsorted(entries, "right") - 1
     inside = (span >= 0) & (entries < end[span])
     pairs = np.unique(np.stack((span[inside], codes[inside])), axis=1)
     return np.bincount(pairs[0], minlength=len(start))

@@ -78,16 +78,16 @@ class Timeline:
 
     def since(self, span: int) -> Ints:
         """Return for each entry the index of the first one of its group at or after its time - span."""
-        return np.searchsorted(self._key, self._base + self._ranks(-span, "left"))
+        return self._key.searchsorted(self._base + self._ranks(-span, "left"))
 
     def since_of(self, entries: Ints, span: int) -> Ints:
         """Return the same of some entries."""
-        ranks = np.searchsorted(self.times, self.time[entries] - span, "left")
-        return np.searchsorted(self._key, self._base[entries] + ranks)
+        ranks = self.times.searchsorted(self.time[entries] - span, "left")
+        return self._key.searchsorted(self._base[entries] + ranks)
 
     def until(self, span: int) -> Ints:
         """Return for each entry the index after the last one of its group at or before its time + span."""
-        return np.searchsorted(self._key, self._base + self._ranks(span, "right"))
+        return self._key.searchsorted(self._base + self._ranks(span, "right"))
 
     def crowded(self, least: int, span: int) -> Mask:
         """Return which entries have so many in their window, themselves among them: the first of the last so many is
@@ -100,18 +100,18 @@ class Timeline:
         some, size = np.flatnonzero(chosen), len(self) + 1
         begin, end = self.since_of(some, span), self.through[some]
         steps = np.bincount(begin, minlength=size) - np.bincount(end, minlength=size)
-        return np.flatnonzero(np.cumsum(steps)[: len(self)])
+        return np.flatnonzero(steps.cumsum()[: len(self)])
 
     def _ranks(self, shift: int, side: Literal["left", "right"]) -> Ints:
         # Sorted questions are answered several times faster, so with many entries ask for all events in order.
         if 4 * len(self) < len(self.times):
-            return np.searchsorted(self.times, self.time + shift, side)
-        return np.searchsorted(self.times, self.times + shift, side)[self.rows]
+            return self.times.searchsorted(self.time + shift, side)
+        return self.times.searchsorted(self.times + shift, side)[self.rows]
 
 
 def present(entries: Mask, start: Ints, end: Ints) -> Mask:
     """Return for each window [start, end) of indexes whether one of these entries is in it."""
-    seen = np.concatenate(([0], np.cumsum(entries)))
+    seen = np.concatenate(([0], entries.cumsum()))
     return np.asarray(seen[end] > seen[start])
 
 
@@ -130,7 +130,7 @@ def distinct(line: Timeline, entries: Ints, values: Ints, span: int) -> Ints:
     closes[earlier] = np.minimum(closes[earlier], opens[later])
     size = len(line) + 1
     steps = np.bincount(opens, minlength=size) - np.bincount(closes, minlength=size)
-    return np.cumsum(steps)[: len(line)]
+    return steps.cumsum()[: len(line)]
 
 
 def in_order(line: Timeline, slots: Sequence[Mask], least: int, span: int) -> Mask:
@@ -185,7 +185,7 @@ def latest(known: Mask, start: Ints, end: Ints) -> Ints:
 def stable_order(codes: Ints) -> Ints:
     """Return the stable sorting order of codes from 0: of many by radix, 16 bits a pass, which is linear."""
     if len(codes) < _FEW:
-        return np.argsort(codes, kind="stable")
+        return codes.argsort(kind="stable")
     order = np.argsort(codes.astype(np.uint16), kind="stable")
     rest = codes >> 16
     while rest.any():

@@ -109,9 +109,9 @@ class _Grouped:
     def __init__(self, events: Columns, clock: Ints, owner: Ints) -> None:
         hour = events.time // HOUR
         group, first = _numbered(clock, hour, owner)
-        rows = np.argsort(group, kind="stable")
+        rows = group.argsort(kind="stable")
         self._events, self._group, self._size = events.take(rows), group[rows], len(first)
-        self._begins = np.searchsorted(self._group, np.arange(self._size))
+        self._begins = self._group.searchsorted(np.arange(self._size))
         self._clock = clock[first]
 
     def at(self, hour: int) -> int:
@@ -197,7 +197,7 @@ class _Grouped:
 
     def _split(self, rows: Ints, values: list[T]) -> list[list[T]]:
         """Return the values of rows, which rise, group by group."""
-        bounds = np.searchsorted(self._group[rows], np.arange(self._size + 1)).tolist()
+        bounds = self._group[rows].searchsorted(np.arange(self._size + 1)).tolist()
         return [values[begin:end] for begin, end in pairwise(bounds)]
 
 
