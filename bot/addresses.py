@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
-from typing import Any
-
-import maxminddb
+from typing import TYPE_CHECKING, Any
 
 from bot.errors import ConfigError
+
+if TYPE_CHECKING:
+    import maxminddb
 
 REMEDY = "give a MaxMind DB file (.mmdb) of countries or networks, or several with commas between them"
 
@@ -66,6 +67,8 @@ NO_ADDRESSES = AddressBook(())
 @lru_cache(maxsize=16)
 def _reader(path: Path) -> maxminddb.Reader:
     """Open a database, all of it in memory: a file that is replaced under a running bot does no harm."""
+    import maxminddb  # late: most teams have none
+
     try:
         return maxminddb.open_database(str(path), maxminddb.MODE_MEMORY)
     except (OSError, ValueError, maxminddb.InvalidDatabaseError) as error:

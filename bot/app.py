@@ -120,8 +120,8 @@ def build(settings: Settings, store: Store) -> App:
     """Put the parts together. Broken rule files run the last good set, and the ops channel is told."""
     home, said = rulebook.settle_home(store, settings.rules, named="rules" in settings.model_fields_set)
     settings = settings.model_copy(update={"rules": _checked(home, settings)})
-    before = rulebook.last_good(store)
     book, broken = rulebook.in_force(store, settings.rules)
+    before = rulebook.last_good(store, book)
     facts = settings.fact_settings(book.sensitive)
     if broken is not None:
         refuse(store, broken, "The rule files are broken; the last good set is in force.", now())

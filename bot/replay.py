@@ -11,7 +11,7 @@ from typing import Any
 
 from bot import rulebook
 from bot.alert.outbox import Channels, Postman
-from bot.detect.forest.fits import fits_ahead
+from bot.detect.forest.ahead import fits_ahead
 from bot.detect.forest.strange import ForestWatch
 from bot.model import AlertView, Record
 from bot.pipeline import Pipeline, Report

@@ -97,7 +97,7 @@ def keep(store: Store, book: Rulebook, now: int) -> None:
     """Keep a good set in the store, so that neither a bad edit nor a restart leaves us without rules."""
     with store.write() as connection:
         newest = store.value("SELECT files FROM rule_sets ORDER BY id DESC LIMIT 1")
-        text = json.dumps(dict(sorted(book.files.items())), ensure_ascii=False)
+        text = _as_kept(book)
         if newest != text:
             connection.execute(
                 "INSERT INTO rule_sets (digest, taken, files) VALUES (?, ?, ?)", (book.rules.digest, now, text)
@@ -107,10 +107,19 @@ def keep(store: Store, book: Rulebook, now: int) -> None:
         store.set_meta("rules_state", f"{len(book.reporting)} rules in force")
 
 
-def last_good(store: Store) -> Rulebook | None:
-    """Return the last good set that the store keeps, None where there never was one."""
+def last_good(store: Store, known: Rulebook | None = None) -> Rulebook | None:
+    """Return the last good set that the store keeps, None where there never was one.
+
+    Where it is the one that is `known` already, it is not read again: a tenth of a start.
+    """
     text = store.value("SELECT files FROM rule_sets ORDER BY id DESC LIMIT 1")
+    if known is not None and text == _as_kept(known):
+        return known
     return None if text is None else check(json.loads(text))
+
+
+def _as_kept(book: Rulebook) -> str:
+    return json.dumps(dict(sorted(book.files.items())), ensure_ascii=False)
 
 
 def settle_home(store: Store, chosen: Path, *, named: bool) -> tuple[Path, str]:

@@ -10,8 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from bot.detect.forest import fits
+from bot.detect.forest.ahead import FitsAhead, fits_ahead
 from bot.detect.forest.deeds import Seen, arrivals
-from bot.detect.forest.fits import Fits, FitsAhead, Rows, fits_ahead
+from bot.detect.forest.fits import Fits, Rows
 from bot.detect.forest.isolation import Forest, Refusal, fit
 from bot.detect.forest.packing import pack
 from bot.detect.forest.watcher import Strange, Watcher
