@@ -56,6 +56,11 @@ class Kinds:
         """Tell whether a rule may look at events of one of these kinds, (action, type) each."""
         return not self.all or not self._of(rule)[1].isdisjoint(kinds)
 
+    def apart(self, rule: CompiledRule, kinds: Collection[tuple[str | None, ...]] | None) -> bool:
+        """Tell whether it is known already that `may_concern` is false: of most rules in most passes."""
+        known = self._known.get(rule)
+        return known is not None and kinds is not None and bool(self.all) and known[1].isdisjoint(kinds)
+
     def _of(self, rule: CompiledRule) -> tuple[Mask, frozenset[Kind]]:
         known = self._known.get(rule)
         if known is None:

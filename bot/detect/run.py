@@ -70,6 +70,8 @@ class Detector:
         for rule in rules:
             by_fact = bool(rule.fields & FACT_NAMES) and added.late
             look_at = affected if by_fact else new
+            if self._loader.kinds.apart(rule, look_at.kinds):
+                continue
             tasks += self._guarded(report, rule, partial(self._task, rule, look_at, all_groups=by_fact))
         self._evaluate(tasks, report, now, history, names)
         return report

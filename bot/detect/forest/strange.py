@@ -68,10 +68,13 @@ class ForestWatch:
         for key in self._confirmed():
             watcher.exclude(*key)
         newest = self._newest()
-        waited = (page for span in waiting.spans(self.store) for page in self._reader.by_arrival(*span))
+        waits = waiting.any_waits(self.store)
+        spans = waiting.spans(self.store) if waits else []
+        waited = (page for span in spans for page in self._reader.by_arrival(*span))
         added_now = self._reader.by_arrival(added.after, newest) if fresh is None else [self._reader.arrived(fresh)]
         strange = watcher.observe(chain(waited, added_now if added.count else ()), now)
-        waiting.forget(self.store)
+        if waits:
+            waiting.forget(self.store)
         if self._said != (said := watcher.state()):
             self.store.set_meta("forest", said)
             self._said = said

@@ -34,5 +34,4 @@ def any_waits(store: Store) -> bool:
 
 def forget(store: Store) -> None:
     """Note that nothing waits any more."""
-    if any_waits(store):
-        store.set_meta(_KEY, None)
+    store.set_meta(_KEY, None)

@@ -101,21 +101,23 @@ def add(store: Store, records: Sequence[Record], numbers: Sequence[tuple[int, in
         ).fetchone()
         rows = _rows(connection, records, numbers)
         pieces.index(connection)
-        connection.executemany(
+        inserted = connection.executemany(
             "INSERT INTO events (time, fingerprint, ordinal, actor, ip, object, type, action, shape, raw_time)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (time, fingerprint, ordinal) DO NOTHING",
             rows,
         )
-        count, since, until = connection.execute(
-            "SELECT count(*), min(time), max(time) FROM events WHERE id > ?", (after,)
-        ).fetchone()
+        count = inserted.rowcount
         if not count:
             return NOTHING
         learning = _first_event(connection)
-        if count == len(rows):  # all are new, as they nearly always are in an import
+        if count == len(rows):  # all are new, as they nearly always are
+            since, until = rows[0][0], rows[-1][0]
             times, _, _, *named, _, _ = zip(*rows, strict=True)
             take(connection, times, *named)
         else:
+            since, until = connection.execute(
+                "SELECT min(time), max(time) FROM events WHERE id > ?", (after,)
+            ).fetchone()
             learn(connection, after)
         late = bool(since <= newest)
         if learning is not None and since < learning:
@@ -163,6 +165,8 @@ def _addresses(connection: Connection, names: set[str]) -> dict[str, int]:
         )
     )
     fresh = sorted(names - known.keys())
+    if not fresh:
+        return known
     networks = _dictionary(connection, "networks", map(network_of, fresh))
     for name in fresh:
         cursor = connection.execute(

@@ -28,7 +28,7 @@ def take(
     actions: Codes,
 ) -> None:  # fmt: skip
     """Take in new events in order of time, given as columns of dictionary ids, None where an event has none."""
-    create, delete = (_action(connection, name) for name in ("CREATE", "DELETE"))
+    known = dict(connection.execute("SELECT name, id FROM actions WHERE name IN ('CREATE', 'DELETE')"))
     first = _first_of_each(times, actors, ips, types, actions)
     actor, ip, type_, action = zip(*first, strict=True)
     network = list(map(_networks(connection, set(ip) - {None}).get, ip))
@@ -50,8 +50,8 @@ def take(
         " ON CONFLICT (kind, a, b) DO UPDATE SET time = excluded.time WHERE excluded.time < time",
         rows,
     )
-    _store_creations(connection, zip(actions, objects, types, times, actors, strict=True), create)
-    _store_activity(connection, zip(actors, times, actions, strict=True), delete)
+    _store_creations(connection, zip(actions, objects, types, times, actors, strict=True), known.get("CREATE"))
+    _store_activity(connection, zip(actors, times, actions, strict=True), known.get("DELETE"))
 
 
 def _first_of_each(times: Sequence[int], *codes: Codes) -> dict[tuple[int | None, ...], int]:
@@ -90,8 +90,3 @@ def _networks(connection: Connection, ips: Iterable[int]) -> dict[int, int]:
             "SELECT id, network FROM addresses WHERE id IN (SELECT value FROM json_each(?))", (json.dumps(sorted(ips)),)
         )
     )
-
-
-def _action(connection: Connection, name: str) -> int | None:
-    found = connection.execute("SELECT id FROM actions WHERE name = ?", (name,)).fetchone()
-    return None if found is None else int(found[0])
