@@ -27,6 +27,12 @@ _OF = (
     "ip IN (SELECT id FROM addresses WHERE name IN (SELECT value FROM json_each(:ip)))",
 )
 
+_IN_SPAN = "e.time BETWEEN :since AND :until"
+_OF_KINDS = (  # by the index of types: of two days over a million in half the time of a walk through all
+    "e.id IN (SELECT v.id FROM json_each(:kinds) k CROSS JOIN events v WHERE v.type = (k.value >> 32)"
+    " AND v.action = (k.value & 4294967295) AND v.time BETWEEN :since AND :until)"
+)
+
 
 @dataclass(frozen=True)
 class Task:
@@ -79,7 +85,11 @@ class Loader:
         since, until = _span(tasks)
         if self.many_of("time BETWEEN ? AND ?", since, until):
             return facts.read_span(self._store, self._settings, since, until)
-        return self._read(tasks, names, "e.time BETWEEN :since AND :until", {"since": since, "until": until})
+        kinds = self.kinds.ids(task.rule for task in tasks)
+        where, parameters = _IN_SPAN, dict[str, Any](since=since, until=until)
+        if kinds is not None:
+            where, parameters = _OF_KINDS, parameters | {"kinds": as_json(kinds)}
+        return facts.read(self._store, self._settings, where, parameters, names=names)
 
     def _of_entities(self, tasks: Sequence[Task], names: Names | None) -> Columns:
         # A UNION, not an OR: for that SQLite reads all that the actors ever did (100 ms of a million, now 4)
@@ -87,22 +97,12 @@ class Loader:
         parts = [f"SELECT id FROM events WHERE {same} AND time BETWEEN :since AND :until" for same in _OF]
         found = {part: json.dumps(sorted(values)) for part, values in entities.items()}
         where = f"e.id IN ({' UNION '.join(parts)})"
-        return self._read(tasks, names, where, {"since": since, "until": until} | found, entities["actor"])
-
-    def _read(
-        self,
-        tasks: Iterable[Task],
-        names: Names | None,
-        where: str,
-        parameters: dict[str, Any],
-        whole_of: set[str] | None = None,
-    ) -> Columns:
-        """Return events of the kinds that the tasks' rules may look at; `whole_of` as in `facts.read`."""
+        parameters, whole_of = {"since": since, "until": until} | found, entities["actor"]
         kinds = self.kinds.ids(task.rule for task in tasks)
         if kinds is not None:
             where = f"{where} AND {KIND_SQL} IN (SELECT value FROM json_each(:kinds))"
-            parameters, whole_of = parameters | {"kinds": as_json(kinds)}, None
-        return facts.read(self._store, self._settings, where, parameters, whole_of or (), names)
+            parameters, whole_of = parameters | {"kinds": as_json(kinds)}, set()
+        return facts.read(self._store, self._settings, where, parameters, whole_of, names)
 
 
 def _by_entity(task: Task) -> bool:
