@@ -7,15 +7,16 @@ from collections.abc import Sequence
 import numpy as np
 
 from bot.detect.columns import Codes, Columns, Ints, TextColumn, encode
+from bot.detect.dictionary import distinct
 from bot.fields import FactSettings
 
 
 def of_address(columns: Columns, settings: FactSettings, fact: str) -> TextColumn:
     """Return a fact that the address alone decides, missing where there is no address or nothing is known of it."""
     addresses = columns.text("ip")
-    distinct = np.unique(addresses.codes[addresses.codes >= 0])
-    found = encode(settings.of_address(fact, addresses.values[code]) for code in distinct.tolist())
-    return TextColumn(_spread(addresses.codes, distinct, found.codes), found.values)
+    some = distinct(addresses.codes)
+    found = encode(settings.of_address(fact, addresses.values[code]) for code in some.tolist())
+    return TextColumn(_spread(addresses.codes, some, found.codes), found.values)
 
 
 def first_in_country(
@@ -39,10 +40,10 @@ def first_in_country(
     return result
 
 
-def _spread(codes: Codes, distinct: Codes, values: Codes) -> Codes:
-    """Return, for each code, the value of its place in `distinct`; -1 stays."""
+def _spread(codes: Codes, some: Ints, values: Codes) -> Codes:
+    """Return, for each code, the value of its place among some; -1 stays."""
     table = np.full(int(codes.max(initial=-1)) + 2, -1, dtype=np.int32)  # the last cell is for -1
-    table[distinct] = values
+    table[some] = values
     return table[codes]
 
 

@@ -41,8 +41,8 @@ def as_json(numbers: Ints) -> str:
     return json.dumps(numbers.tolist())
 
 
-def distinct(ids: Ints) -> Ints:
-    """Return the different ids, sorted, without -1."""
+def distinct(ids: Ints | Codes) -> Ints:
+    """Return the different ids or codes, sorted, without -1."""
     if len(ids) < LONG:  # a third of numpy's time for the six events of a usual pass
         return np.array(sorted(set(ids.tolist()) - {-1}), dtype=np.int64)
     if len(ids) < int(ids.max()):  # few of many

@@ -88,18 +88,14 @@ def slot_entries(names: tuple[str, ...], slots: Sequence[Slot], matched: Sequenc
         here = reduce(np.logical_and, (codes[number] >= 0 for codes, _ in positions), any_slot)
         rows = np.flatnonzero(here)
         parts.append((rows, [codes[number][rows].astype(np.int64) for codes, _ in positions]))
-    if len(fields) == 1:
-        [(rows, each)] = parts
-        groups = _combine(
-            [(codes, size) for codes, (_, size) in zip(each, positions, strict=True)], len(rows), len(columns)
-        )
-        order = stable_order(groups)
-        line = Timeline(columns.time, rows[order], groups[order])
-        return Entries(line, tuple(mask[line.rows] for mask in matched), names, fields, np.zeros_like(groups))
     rows = np.concatenate([part[0] for part in parts])
     coded = [(np.concatenate([part[1][i] for part in parts]), size) for i, (_, size) in enumerate(positions)]
     groups = _combine(coded, len(rows), len(columns))
     variants = np.repeat(np.arange(len(fields)), [len(part[0]) for part in parts])
+    if len(fields) == 1:
+        order = stable_order(groups)
+        line = Timeline(columns.time, rows[order], groups[order])
+        return Entries(line, tuple(mask[line.rows] for mask in matched), names, fields, variants)
     return _merged(Entries(Timeline(columns.time, rows, groups), tuple(matched), names, fields, variants), slots)
 
 

@@ -27,7 +27,6 @@ class Kinds:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._rows: list[list[tuple[int, str]]] = []
         self.names: dict[str, dict[int, str]] = {}  # of types and actions, by id
         self.all: list[Kind] = []  # (action, type) each; none where there are too many
         self._ids, self._view = np.zeros(0, dtype=np.int64), View(_columns((), ()))
@@ -35,15 +34,16 @@ class Kinds:
 
     def refresh(self) -> None:
         """Take notice of kinds that are new in the store."""
-        rows = [self._store.rows(f"SELECT id, name FROM {table} ORDER BY id") for table in _TABLES]
-        if rows == self._rows:  # the names, not only how many: after a pass that failed, an id may name another
+        names = {table: dict(self._store.rows(f"SELECT id, name FROM {table} ORDER BY id")) for table in _TABLES}
+        if names == self.names:  # not only how many: after a pass that failed, an id may name another
             return
-        self._rows, self._known = rows, WeakKeyDictionary()
-        self.names = {table: dict(some) for table, some in zip(_TABLES, rows, strict=True)}
-        types, actions = rows if len(rows[0]) * len(rows[1]) <= MOST else ([], [])
-        self.all = [(action, type_) for _, type_ in types for _, action in actions]
-        self._ids = np.array([type_ << 32 | action for type_, _ in types for action, _ in actions], dtype=np.int64)
-        self._view = View(_columns([name for _, name in types], [name for _, name in actions]))
+        self.names, self._known = names, WeakKeyDictionary()
+        types, actions = names.values()
+        if len(types) * len(actions) > MOST:
+            types, actions = {}, {}
+        self.all = [(action, type_) for type_ in types.values() for action in actions.values()]
+        self._ids = np.array([type_ << 32 | action for type_ in types for action in actions], dtype=np.int64)
+        self._view = View(_columns(types.values(), actions.values()))
 
     def ids(self, rules: Iterable[CompiledRule]) -> Ints | None:
         """Return the kinds (as in KIND_SQL) that some rules may look at; None where these are most."""
@@ -58,8 +58,7 @@ class Kinds:
 
     def apart(self, rule: CompiledRule, kinds: Collection[tuple[str | None, ...]] | None) -> bool:
         """Tell whether it is known already that `may_concern` is false: of most rules in most passes."""
-        known = self._known.get(rule)
-        return known is not None and kinds is not None and bool(self.all) and known[1].isdisjoint(kinds)
+        return kinds is not None and rule in self._known and not self.may_concern(rule, kinds)
 
     def _of(self, rule: CompiledRule) -> tuple[Mask, frozenset[Kind]]:
         known = self._known.get(rule)

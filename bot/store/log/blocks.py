@@ -47,7 +47,7 @@ def settle(connection: Connection, most: int = _AT_ONCE) -> int:
     missing = [number for number in range(newest // BLOCK) if number not in there][:most]
     for number in missing:
         ids = (number * BLOCK + 1, (number + 1) * BLOCK)
-        rows = _table(connection.execute(f"{_SELECT} e.id BETWEEN ? AND ? ORDER BY e.id", ids))
+        rows = as_columns(connection.execute(f"{_SELECT} e.id BETWEEN ? AND ? ORDER BY e.id", ids))
         times = rows[1] if len(rows[1]) else np.zeros(1, dtype=np.int64)
         connection.execute(
             f"INSERT INTO blocks VALUES ({', '.join('?' * (4 + len(COLUMNS)))})",
@@ -115,7 +115,7 @@ def _holes(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
 
 def _rest(connection: Connection, first: int, last: int, since: int, until: int) -> Ints:
     where, values = _without_block(first, last, since, until)
-    return _table(connection.execute(f"{_SELECT} {where} ORDER BY e.id", values))
+    return as_columns(connection.execute(f"{_SELECT} {where} ORDER BY e.id", values))
 
 
 def _without_block(first: int, last: int, since: int, until: int) -> tuple[str, tuple[int, ...]]:
@@ -146,9 +146,9 @@ def column(connection: Connection, number: int, name: str) -> Ints:
     return unpack(blob, size)
 
 
-def _table(rows: Iterable[tuple[int, ...]]) -> Ints:
-    """Return rows as one array, a line for each column."""
-    return np.fromiter(chain.from_iterable(rows), dtype=np.int64).reshape(-1, len(COLUMNS)).T
+def as_columns(rows: Iterable[tuple[int, ...]], width: int = len(COLUMNS)) -> Ints:
+    """Return rows of so many integers as one array, a line for each column."""
+    return np.fromiter(chain.from_iterable(rows), dtype=np.int64).reshape(-1, width).T
 
 
 def pack(values: Ints) -> bytes:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bot.fields import HABIT_DAYS, LEARNING_DAYS, LEAST_HABIT, RARE_HOUR
+from bot.store.log.blocks import as_columns
 from bot.store.schema import Connection
 from bot.store.views import LOG_START
 from bot.times import DAY, HOUR
@@ -70,8 +71,8 @@ def _judged(connection: Connection, unusual: bool, since: int, until: int) -> ND
     rows = connection.execute(
         "SELECT actor, hour FROM activity WHERE hour BETWEEN ? AND ? ORDER BY actor, hour",
         (max(begin - days, -(2**62)), end),
-    ).fetchall()
-    actors, hours = np.array(rows, dtype=np.int64).reshape(-1, 2).T
+    )
+    actors, hours = as_columns(rows, 2)
     habit = _so_far(actors, hours, hours, days)
     near: Ints = np.zeros(len(hours), dtype=np.int64)
     for beside in (-1, 0, 1):
