@@ -363,7 +363,7 @@ def _numbered(codes: Ints, size: int) -> tuple[Ints, Ints]:
     if size > len(codes) + ROOM:
         _, rows, which = np.unique(codes, return_index=True, return_inverse=True)
         return rows, which
-    table = np.full(size, -1)  # without sorting: a tenth of the time, of few as of many
+    table = np.full(size, -1)  # without sorting: half the time for six events, a twentieth for 262,144
     table[codes] = np.arange(len(codes))
     there = np.flatnonzero(table >= 0)
     rows = table[there]

@@ -261,7 +261,7 @@ class Store:
 
     def checkpoint(self) -> None:
         """Let what the log of writes holds go to the file now, as far as nobody still reads from before it: else a
-        commit does so at some time, and takes some 100 ms longer. Raises StoreError."""
+        commit does so at some time, and takes longer then (170 ms were seen). Raises StoreError."""
         try:
             self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         except DatabaseError as error:
