@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from ipaddress import ip_network
 from json import dumps
+from operator import itemgetter
 from typing import Any, Protocol
 
 from bot.addresses import parse_address
@@ -128,7 +129,8 @@ def add(store: Store, records: Sequence[Record], numbers: Sequence[tuple[int, in
 def _rows(
     connection: Connection, records: Sequence[Record], numbers: Sequence[tuple[int, int]]
 ) -> list[tuple[Any, ...]]:
-    """Return records as rows of events, in order of time; texts that are new are added to the dictionaries."""
+    """Return records as rows of events, in order of time, those of one moment as they came; texts that are new are
+    added to the dictionaries."""
     times, actions, actors, ips, objects, types, raw_times, shapes, _ = zip(*records, strict=True)
     coded = (
         map((codes | {None: None}).__getitem__, names)
@@ -141,7 +143,7 @@ def _rows(
         )
     )
     spelt = (None if is_iso(text) else text for text in raw_times)
-    return sorted(zip(times, *zip(*numbers, strict=True), *coded, shapes, spelt, strict=True))
+    return sorted(zip(times, *zip(*numbers, strict=True), *coded, shapes, spelt, strict=True), key=itemgetter(0))
 
 
 def _dictionary(connection: Connection, table: str, names: Iterable[str | None]) -> dict[str, int]:
