@@ -156,14 +156,17 @@ class Detector:
     def _evaluate(
         self, tasks: Sequence[Task], report: Report, now: int, history: bool, names: Names | None = None
     ) -> None:
+        found: dict[CompiledRule, list[Burst]] = {}
         for columns, some in self._loader.loads(tasks, names):
             evaluation = Evaluation(columns, [task.rule for task in some])
             for task in some:
                 before = len(report.failed)
                 bursts = self._guarded(report, task.rule, partial(evaluation.bursts, task.rule, task.lo, task.hi))
                 if len(report.failed) == before:
-                    mine = [burst for burst in bursts if task.groups is None or burst.group in task.groups]
-                    report.changed += self._reconcile(task, mine, now, history)
+                    found[task.rule] = [burst for burst in bursts if task.groups is None or burst.group in task.groups]
+        for task in tasks:  # in the order of rules, whatever was read together
+            if task.rule in found:
+                report.changed += self._reconcile(task, found[task.rule], now, history)
 
     def _guarded(self, report: Report, rule: CompiledRule, compute: Callable[[], list[T]]) -> list[T]:
         """Compute, or note that this rule raised: one rule's fault must stop neither the events nor other rules."""
