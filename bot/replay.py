@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -11,12 +11,17 @@ from typing import Any
 
 from bot import rulebook
 from bot.alert.outbox import Channels, Postman
+from bot.alert.routing import Routing
+from bot.detect.foresight import foresee
 from bot.detect.forest.ahead import fits_ahead
 from bot.detect.forest.strange import ForestWatch
+from bot.detect.rules import CompiledRule
+from bot.fields import FactSettings
 from bot.model import AlertView, Record
 from bot.pipeline import Pipeline, Report
 from bot.poll.records import read_files
 from bot.reading import opened
+from bot.rulebook import Rulebook
 from bot.settings import Settings
 from bot.show import lines, progress, table
 from bot.store import alerts
@@ -89,6 +94,14 @@ class Printer:
         return None
 
 
+@dataclass
+class Asked:
+    """The Book of a replay: the rules that are asked in the step at hand."""
+
+    routing: Routing
+    reporting: tuple[CompiledRule, ...] = ()
+
+
 def as_line(view: AlertView, time: int) -> dict[str, Any]:
     """Return a message as machine output has it; `time` is the clock of the pass that posts."""
     alert = view.alert
@@ -112,20 +125,22 @@ def replay(settings: Settings, file: Path, begin: str, format_: str) -> None:
     book = rulebook.read_rulebook(settings.rules)
     start = read_begin(begin)
     records = sorted((one for one in read_files([str(file)]) if isinstance(one, Record)), key=lambda one: one.time)
+    facts, batches = settings.fact_settings(book.sensitive), dict(steps(records, start))
+    foreseen = foresee_steps(records, facts, book, list(batches))
     with (
         tempfile.TemporaryDirectory() as folder,
         opened(Path(folder) / "replay.db", create=True, durable=False) as store,
         fits_ahead() as fits,
         progress("Replaying") as seen,
     ):
-        facts, printer = settings.fact_settings(book.sensitive), Printer(store)
+        printer, asked = Printer(store), Asked(book.routing)
         clock = lambda: printer.now  # noqa: E731 -- the event clock, moved by the loop below
         forest = ForestWatch(store, facts, book.forest, book.routing.post_from, fits)
-        pipeline = Pipeline(store, facts, lambda: book, clock, forest)
+        pipeline = Pipeline(store, facts, lambda: asked, clock, forest)
         postman = Postman(store, printer, Channels("replay", "replay"), lambda: book.routing, clock)
         done = Report()
-        for at, batch in steps(records, start):
-            printer.now = at
+        for (at, batch), rules in zip(batches.items(), foreseen, strict=True):
+            printer.now, asked.reporting = at, rules
             pipeline.take(batch, done, history=at <= start)
             send(postman, store)
             if seen:
@@ -140,6 +155,15 @@ def replay(settings: Settings, file: Path, begin: str, format_: str) -> None:
             lines(printer.told)
     if format_ == "table":
         table((*HEADS, "reasons"), map(_row, printer.told), empty="No alerts.")
+
+
+def foresee_steps(
+    records: Sequence[Record], facts: FactSettings, book: Rulebook, ends: Sequence[int]
+) -> list[tuple[CompiledRule, ...]]:
+    """Return the rules that may have something to say in each step: few have, and the others need not be asked."""
+    with tempfile.TemporaryDirectory() as folder, opened(Path(folder) / "all.db", create=True, durable=False) as store:
+        Pipeline(store, facts, lambda: Asked(book.routing), lambda: 0).take_file(records)
+        return foresee(store, facts, book.reporting, ends, STEP)
 
 
 def send(postman: Postman, store: Store) -> None:
