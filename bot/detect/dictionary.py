@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
@@ -73,6 +73,12 @@ class Late(Sequence[str]):
 def some_names(names: Names, table: str, ids: Ints) -> Late:
     """Return the texts of some dictionary ids, in their order."""
     return Late(len(ids), lambda: names.of(table, ids))
+
+
+def ids_of(store: Store, table: str, names: Collection[str]) -> Ints:
+    """Return the ids of texts, where they have one."""
+    some = f"SELECT id FROM {table} WHERE name IN (SELECT value FROM json_each(?))"
+    return np.array([number for (number,) in store.rows(some, (json.dumps(list(names)),))], dtype=np.int64)
 
 
 def all_names(store: Store, table: str) -> Late:

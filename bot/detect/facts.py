@@ -53,20 +53,27 @@ def read(
     `whole_of` names actors of whom the condition leaves out no event between the first and the last one. `names` are
     the texts that were read so far.
     """
-    rows = store.rows(  # the plus keeps SQLite from walking through all of time where new events are asked for by id
-        "SELECT e.id, e.time, coalesce(e.actor, -1), coalesce(e.ip, -1), e.object, e.type, e.action,"
-        f" coalesce(e.actor_type, -1) FROM events e WHERE {where} ORDER BY +e.time, e.id",
-        parameters,
-    )
-    table = blocks.as_columns(rows, 8)
+    return from_rows(store, settings, blocks.rows(store, where, parameters), whole_of, names)
+
+
+def from_rows(
+    store: Store,
+    settings: FactSettings,
+    rows: Ints,
+    whole_of: Collection[str] = (),
+    names: Names | None = None,
+) -> Columns:
+    """Return events of `blocks.rows` as columns with every fact at hand; the rest is as in `read`."""
+    table = dict(zip(blocks.COLUMNS, rows[:, np.lexsort(rows[[blocks.ID, blocks.TIME]])], strict=True))
     names = names or Names(store)
-    known = {name: Ids(distinct(column)) for name, column in zip(_COLUMNS, table[2:7], strict=True)}
+    known = {name: Ids(distinct(table[name])) for name in _COLUMNS}
     fields: dict[str, Column] = {
-        name: TextColumn(known[name].codes(column), some_names(names, _COLUMNS[name], known[name].distinct))
-        for name, column in zip(_COLUMNS, table[2:7], strict=True)
+        name: TextColumn(known[name].codes(table[name]), some_names(names, _COLUMNS[name], known[name].distinct))
+        for name in _COLUMNS
     }
-    fields["actor_type"] = _actor_types(table[7])
-    return Columns(table[0], table[1], fields, _Facts(store, settings, known).catalogue(), whole_of=whole_of)
+    fields["actor_type"] = _actor_types(table["actor_type"])
+    facts = _Facts(store, settings, known).catalogue()
+    return Columns(table["id"], table["time"], fields, facts, whole_of=whole_of)
 
 
 def read_span(store: Store, settings: FactSettings, since: int, until: int) -> Columns:

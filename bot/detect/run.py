@@ -22,6 +22,7 @@ from bot.errors import StoreError
 from bot.fields import FACTS, FactSettings
 from bot.model import Finding
 from bot.store import alerts
+from bot.store.log import blocks
 from bot.store.log.events import Added
 from bot.store.schema import Store
 
@@ -58,12 +59,15 @@ class Detector:
         if not added.count:
             return report
         self._loader.kinds.refresh()
+        self._loader.recent.end()
         if self._loader.many_of("id > ?", added.after):
             tasks = [task for rule in rules for task in self._guarded(report, rule, partial(self._all, rule, added))]
             self._evaluate(tasks, report, now, history)
             return report
         names = Names(self.store, self._loader.kinds.names)
-        report.fresh = facts.read(self.store, self.settings, "e.id > ?", (added.after,), names=names)
+        rows = blocks.rows(self.store, "e.id > ?", (added.after,))
+        self._loader.recent.begin(added.after, rows)
+        report.fresh = facts.from_rows(self.store, self.settings, rows, names=names)
         new = Evaluation(report.fresh)
         affected = Evaluation(self._changed_by_late(added)) if added.late else new
         tasks = []
@@ -77,9 +81,11 @@ class Detector:
         return report
 
     def run_span(self, rules: Iterable[CompiledRule], since: int, until: int, now: int, *, history: bool) -> Report:
-        """Bring the findings up to date with all events of a span: for what an earlier pass could not look at."""
+        """Bring the findings up to date with all events of a span: for what an earlier pass could not look at, or what
+        has changed."""
         report = Report()
         self._loader.kinds.refresh()
+        self._loader.recent.changed(since)
         span = Evaluation(facts.read(self.store, self.settings, "e.time BETWEEN ? AND ?", (since, until)))
         tasks = []
         for rule in rules:

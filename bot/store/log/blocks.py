@@ -24,6 +24,7 @@ from bot.times import DAY
 Ints = NDArray[np.int64]
 CODES = ("actor", "ip", "object", "type", "action", "actor_type")  # dictionary ids, -1 where there is none
 COLUMNS = ("id", "time", *CODES)
+ID, TIME, ACTOR, IP, OBJECT, TYPE, ACTION, ACTOR_TYPE = range(len(COLUMNS))
 
 _VALUES = {name: f"coalesce(e.{name}, -1)" for name in COLUMNS}
 _SELECT = f"SELECT {', '.join(_VALUES.values())} FROM events e WHERE "
@@ -144,6 +145,12 @@ def column(connection: Connection, number: int, name: str) -> Ints:
     """Return one column of a block."""
     size, blob = connection.execute(f"SELECT events, {name}_blob FROM blocks WHERE number = ?", (number,)).fetchone()
     return unpack(blob, size)
+
+
+def rows(store: Store, where: str, parameters: Any = ()) -> Ints:
+    """Return the events that satisfy an SQL condition over `e` as they are stored, in any order, a line for each of
+    COLUMNS. Sorting is left to numpy: a query that sorts takes SQLite a fifth longer."""
+    return as_columns(store.rows(f"{_SELECT}{where}", parameters))
 
 
 def as_columns(rows: Iterable[tuple[int, ...]], width: int = len(COLUMNS)) -> Ints:
