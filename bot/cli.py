@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bot.errors import ApiError, AuditBotError, QueryError
+from bot.heap import collect_rarely
 from bot.terminal.exceptions_commands import exceptions_cli
 from bot.terminal.rules_commands import rules_cli
 
@@ -40,6 +41,7 @@ Until = Annotated[str | None, typer.Option(help="Up to and including this moment
 
 def main() -> None:
     """Run a command; every error that the bot raises on purpose becomes one readable text and an exit code."""
+    collect_rarely()
     try:
         cli()
     except ApiError as error:

@@ -15,8 +15,8 @@ def give_back() -> None:
 
 
 def collect_rarely() -> None:
-    """Let Python look for cycles after 50,000 new things, not after 700: rows come by thousands and are none. A tenth
-    of the time of passes; what waits meanwhile is some MB."""
+    """Let Python look for cycles after 50,000 new things, not after 700: what modules define stays, and rows come by
+    thousands and are none. A tenth of the time of a start and of passes; what waits meanwhile is some MB."""
     gc.set_threshold(50_000, 20, 50)
 
 

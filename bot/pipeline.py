@@ -18,7 +18,7 @@ from bot.detect.run import Detector
 from bot.detect.run import Report as Detected
 from bot.errors import StoreError
 from bot.fields import ACTOR_TYPES, FactSettings
-from bot.heap import collect_rarely, without_collector
+from bot.heap import without_collector
 from bot.model import FOREST, Broken, Finding, Record
 from bot.poll import run as poll_run
 from bot.poll.client import Portal, Window
@@ -79,7 +79,6 @@ class Pipeline:
     warms_apart: bool = False  # somebody calls `warm`, so that no pass waits for the forest
 
     def __post_init__(self) -> None:
-        collect_rarely()
         self._detector = Detector(self.store, self.facts)
         self._log = LogWatch(self.store, self.facts)
         self._turn = threading.Lock()  # held by passes; between its pages whoever warms the forest waits for it

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from bot.heap import collect_rarely
 from bot.model import Record
 from bot.poll.records import parse_record
 from bot.store.log import events
@@ -20,6 +21,7 @@ from bot.times import iso, parse_time
 from tests.laws import PROFILE
 
 settings.load_profile(PROFILE)
+collect_rarely()  # as every command does
 
 START = parse_time("2026-03-02T09:00:00Z")  # a Monday
 

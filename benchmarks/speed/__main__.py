@@ -112,7 +112,7 @@ class Bench:
         rest = self._on_copy(size, lambda copy: probe("rest", copy))
         self.step(f"memory of a service over {size:,}")
         yield Figure("service at rest", size, rest.answer["rss"], "MB", 220)
-        ready = self.times("start to ready", lambda: probe("ready", self.database(size)))
+        ready = self.times("start to ready", lambda: module("benchmarks.speed.ready", self.database(size)))
         yield _timed("start to ready", size, ready, 2.0)
 
     def start(self) -> Iterator[Figure]:

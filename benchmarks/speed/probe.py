@@ -16,6 +16,7 @@ from benchmarks.speed import logs
 from bot import rulebook
 from bot.app import writing
 from bot.fields import FactSettings
+from bot.heap import collect_rarely
 from bot.model import Record
 from bot.poll.records import parse_record
 from bot.reading import opened
@@ -153,14 +154,7 @@ def rest(db: str) -> dict[str, Any]:
     return {"rss": int(lines["VmRSS"].split()[0]) / 1024}
 
 
-def ready(db: str) -> dict[str, Any]:
-    """What comes before the first poll of a service: its modules, the database, the rules."""
-    import bot.service  # noqa: F401
-
-    with writing(settings(db), "measure"):
-        return {}
-
-
 if __name__ == "__main__":
-    probes = {one.__name__: one for one in (backtest, live, audit, rest, ready)}
+    collect_rarely()  # as every command does
+    probes = {one.__name__: one for one in (backtest, live, audit, rest)}
     print(json.dumps(probes[sys.argv[1]](*sys.argv[2:])))
