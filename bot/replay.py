@@ -161,8 +161,12 @@ def foresee_steps(
     records: Sequence[Record], facts: FactSettings, book: Rulebook, ends: Sequence[int]
 ) -> list[tuple[CompiledRule, ...]]:
     """Return the rules that may have something to say in each step: few have, and the others need not be asked."""
-    with tempfile.TemporaryDirectory() as folder, opened(Path(folder) / "all.db", create=True, durable=False) as store:
-        Pipeline(store, facts, lambda: Asked(book.routing), lambda: 0).take_file(records)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        opened(Path(folder) / "all.db", create=True, durable=False) as store,
+        progress("Looking ahead") as seen,
+    ):
+        Pipeline(store, facts, lambda: Asked(book.routing), lambda: 0).take_file(records, seen)
         return foresee(store, facts, book.reporting, ends, STEP)
 
 
