@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -17,13 +18,13 @@ from bot.detect.forest.ahead import fits_ahead
 from bot.detect.forest.strange import ForestWatch
 from bot.detect.rules import CompiledRule
 from bot.fields import FactSettings
-from bot.model import AlertView, Record
+from bot.model import AlertView, Broken, Record
 from bot.pipeline import Pipeline, Report
 from bot.poll.records import read_files
 from bot.reading import opened
 from bot.rulebook import Rulebook
 from bot.settings import Settings
-from bot.show import lines, progress, table
+from bot.show import lines, plain, progress, table
 from bot.store import alerts
 from bot.store.messages import deliveries, notices
 from bot.store.messages.cards import Card, Placed
@@ -124,7 +125,7 @@ def replay(settings: Settings, file: Path, begin: str, format_: str) -> None:
     """Print a line for each message that would be posted or updated after `begin`."""
     book = rulebook.read_rulebook(settings.rules)
     start = read_begin(begin)
-    records = sorted((one for one in read_files([str(file)]) if isinstance(one, Record)), key=lambda one: one.time)
+    records = read_records(file)
     facts, batches = settings.fact_settings(book.sensitive), dict(steps(records, start))
     foreseen = foresee_steps(records, facts, book, list(batches))
     with (
@@ -155,6 +156,18 @@ def replay(settings: Settings, file: Path, begin: str, format_: str) -> None:
             lines(printer.told)
     if format_ == "table":
         table((*HEADS, "reasons"), map(_row, printer.told), empty="No alerts.")
+
+
+def read_records(file: Path) -> list[Record]:
+    """Return the records of a file in order of time; say on stderr how many lines are none."""
+    read = list(read_files([str(file)]))
+    broken = [one for one in read if isinstance(one, Broken)]
+    if broken:
+        sys.stderr.write(
+            f"Left out are {len(broken):,} of {len(read):,} lines, which are no records; the first of them:"
+            f" {plain(broken[0].raw[:60])} ({plain(broken[0].reason)}). `audit-bot import` would keep them apart.\n"
+        )
+    return sorted((one for one in read if isinstance(one, Record)), key=lambda one: one.time)
 
 
 def foresee_steps(

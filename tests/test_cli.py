@@ -173,6 +173,17 @@ def test_a_replay_prints_a_line_for_each_message(tmp_path: Path) -> None:
     assert not (tmp_path / "audit.db").exists()
 
 
+def test_a_replay_says_what_it_leaves_out(tmp_path: Path) -> None:
+    """Half a line at the end of a file, or a file that is none of the API's: not just `No alerts.`."""
+    file = tmp_path / "a.jsonl"
+    file.write_text(json.dumps(raw(START)) + '\n{"bad\x1b[2J"\n', encoding="utf-8")
+    done = audit_bot("replay", file, "--from", iso(START + HOUR), folder=tmp_path)
+    assert done.returncode == 0
+    assert "No alerts." in done.stdout
+    assert done.stderr.startswith('Left out are 1 of 2 lines, which are no records; the first of them: {"bad')
+    assert "\x1b" not in done.stderr
+
+
 def test_a_replay_prints_each_alert_inside_a_storm(tmp_path: Path) -> None:
     """What people would see as one notice is a line each for programs, all of the pass that found them."""
     actors = [f"a{n}@corp.example" for n in range(16)]
