@@ -13,6 +13,7 @@ from bot.detect.match import Burst, Evaluation
 from bot.detect.rules import CompiledRule
 from bot.errors import StoreError
 from bot.fields import FactSettings
+from bot.store.log.events import FOREVER
 from bot.store.schema import Store
 
 
@@ -25,8 +26,7 @@ def foresee(
     the first one all that came before that. Anchors hang on no later event, so what a rule finds up to one step and up
     to the next differs only where a burst of the whole log lies between. A rule that raises may change at any step.
     """
-    first, last = store.rows("SELECT coalesce(min(time), 0), coalesce(max(time), -1) FROM events")[0]
-    evaluation = Evaluation(facts.read_span(store, settings, first, last), rules)
+    evaluation = Evaluation(facts.read_span(store, settings, -FOREVER, FOREVER), rules)
     speaks = np.ones((len(rules), len(ends)), dtype=np.bool_)
     for place, rule in enumerate(rules):
         try:

@@ -6,11 +6,11 @@ import numpy as np
 
 from bot.detect.columns import Ints
 from bot.store.log import blocks
+from bot.store.log.events import FOREVER
 from bot.store.schema import Store
 
 MOST = 20_000  # events, 1.3 MB; after some time between half as many and so many
 _NOTHING = np.zeros((len(blocks.COLUMNS), 0), dtype=np.int64)
-_NEVER = np.iinfo(np.int64).max
 
 
 class Recent:
@@ -24,10 +24,10 @@ class Recent:
         self._store, self._most = store, most
         self._kept: Ints | None = None  # all events from `_since` on, up to the id `_known`, in order of time
         self._since, self._known = 0, 0
-        self._changed = _NEVER  # events from then on have to be read again
-        self._after, self._fresh = 0, _NOTHING  # of the pass at hand
+        self._changed = FOREVER  # events from then on have to be read again
+        self._after = 0  # of the pass at hand, if there is one, as its events
+        self._fresh: Ints | None = None
         self._all: Ints | None = None  # what is kept and what is fresh, as soon as somebody asked
-        self._asked = True
 
     def changed(self, since: int) -> None:
         """Note that stored events from then on may have changed; do not answer until another pass begins."""
@@ -36,16 +36,16 @@ class Recent:
 
     def end(self) -> None:
         """Do not answer until another pass begins."""
-        self._asked, self._all, self._fresh = True, None, _NOTHING
+        self._fresh = self._all = None
 
     def begin(self, after: int, fresh: Ints) -> None:
         """Begin a pass, whose events are `fresh`; `after` is the newest id before them."""
-        self._after, self._fresh, self._all, self._asked = after, fresh, None, False
+        self._after, self._fresh, self._all = after, fresh, None
 
     def between(self, since: int, until: int) -> Ints | None:
         """Return all events with since <= time <= until, in order of time; None where memory does not reach so far."""
-        if not self._asked:
-            self._asked, self._kept = True, self._caught_up()
+        if self._all is None and self._fresh is not None:
+            self._kept = self._caught_up()
             self._all = _by_time(self._kept, self._fresh)
         if self._all is None or since < self._since:
             return None
@@ -64,7 +64,7 @@ class Recent:
         first, last = kept[blocks.TIME].searchsorted((self._since, self._changed))
         again = blocks.rows(self._store, "e.time >= ? AND +e.id <= ?", (self._changed, self._known))
         more = blocks.rows(self._store, "e.id BETWEEN ? AND ?", (self._known + 1, self._after))
-        self._known, self._changed = self._after, _NEVER
+        self._known, self._changed = self._after, FOREVER
         added = np.hstack((again, more))
         return _by_time(kept[:, first:last], added[:, added[blocks.TIME] >= self._since])
 
@@ -72,7 +72,7 @@ class Recent:
         """Return the latest of all committed events."""
         cut = "SELECT time + 1 FROM events WHERE +id <= ? ORDER BY time DESC LIMIT 1 OFFSET ?"
         since = self._store.value(cut, (self._after, self._most))
-        self._since, self._known, self._changed = -_NEVER if since is None else since, self._after, _NEVER
+        self._since, self._known, self._changed = -FOREVER if since is None else since, self._after, FOREVER
         return _by_time(_NOTHING, blocks.rows(self._store, "e.time >= ? AND +e.id <= ?", (self._since, self._after)))
 
     def _is_whole(self, kept: Ints) -> bool:
